@@ -1,0 +1,162 @@
+//! The flags as typed. Named as in exporter-toolkit and node_exporter; each has an environment twin.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::assessment::Selection;
+use crate::config::{Config, DEFAULT_LISTEN_ADDRESS, Interval, ListenAddress, TelemetryPath};
+use crate::probe::child::Order;
+use crate::sources::Roots;
+
+const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("HUGETLB_EXPORTER_REVISION"), ")");
+
+/// Watches the huge pages of a node and of its pods, and tells which pod will outgrow its limit.
+#[derive(Debug, Parser)]
+#[command(name = "hugetlb-exporter", version = VERSION, max_term_width = 100, disable_help_subcommand = true)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) flags: Flags,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serve metrics until told to end; the default
+    Serve,
+    /// Look once at this node and say what there is
+    Report(Report),
+    /// A tenant for tests: maps and touches huge pages as told on stdin
+    #[command(hide = true)]
+    TouchChild(Order),
+}
+
+/// How to report.
+#[derive(Debug, Args)]
+pub(super) struct Report {
+    /// The form of the report
+    #[arg(long, value_enum, default_value_t = Output::Table)]
+    pub(super) output: Output,
+}
+
+/// The form of a report.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Output {
+    /// For people, 80 columns wide
+    Table,
+    /// For programs
+    Json,
+    /// The exposition, for node_exporter's textfile collector
+    Prometheus,
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// How much to log.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub(super) struct Flags {
+    /// Where to listen: `:PORT` for all addresses, `IP:PORT`, `[IPv6]:PORT`; may be repeated
+    #[arg(long = "web.listen-address", env = "HUGETLB_EXPORTER_WEB_LISTEN_ADDRESS", global = true,
+          help_heading = "Web", value_name = "ADDRESS", value_delimiter = ',', default_value = DEFAULT_LISTEN_ADDRESS)]
+    listen: Vec<ListenAddress>,
+    /// Where the metrics are
+    #[arg(long = "web.telemetry-path", env = "HUGETLB_EXPORTER_WEB_TELEMETRY_PATH", global = true,
+          help_heading = "Web", value_name = "PATH", default_value = "/metrics")]
+    telemetry_path: TelemetryPath,
+    /// How often the kernel is asked
+    #[arg(long = "poll.interval", env = "HUGETLB_EXPORTER_POLL_INTERVAL", global = true,
+          help_heading = "Collection", value_name = "TIME", default_value = "2s")]
+    poll_interval: Interval,
+    /// Also show containers and pods that hold, were granted and were refused no huge pages
+    #[arg(long = "collector.idle", env = "HUGETLB_EXPORTER_COLLECTOR_IDLE", global = true,
+          help_heading = "Collection")]
+    idle: bool,
+    /// Where procfs is mounted
+    #[arg(long = "path.procfs", env = "HUGETLB_EXPORTER_PATH_PROCFS", global = true,
+          help_heading = "Paths", value_name = "DIR", default_value = "/proc")]
+    procfs: PathBuf,
+    /// Where sysfs is mounted
+    #[arg(long = "path.sysfs", env = "HUGETLB_EXPORTER_PATH_SYSFS", global = true,
+          help_heading = "Paths", value_name = "DIR", default_value = "/sys")]
+    sysfs: PathBuf,
+    /// Where the cgroup file system is mounted; told by mountinfo unless given
+    #[arg(long = "path.cgroupfs", env = "HUGETLB_EXPORTER_PATH_CGROUPFS", global = true,
+          help_heading = "Paths", value_name = "DIR")]
+    cgroupfs: Option<PathBuf>,
+    /// The kubelet's log directories by pod, for names
+    #[arg(long = "path.pod-logs", env = "HUGETLB_EXPORTER_PATH_POD_LOGS", global = true,
+          help_heading = "Paths", value_name = "DIR", default_value = "/var/log/pods")]
+    pod_logs: PathBuf,
+    /// The kubelet's log links by container, for names
+    #[arg(long = "path.container-logs", env = "HUGETLB_EXPORTER_PATH_CONTAINER_LOGS", global = true,
+          help_heading = "Paths", value_name = "DIR", default_value = "/var/log/containers")]
+    container_logs: PathBuf,
+    /// How much to log
+    #[arg(long = "log.level", env = "HUGETLB_EXPORTER_LOG_LEVEL", global = true,
+          help_heading = "Log", value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]
+    pub(super) log_level: LogLevel,
+    /// The form of a log line
+    #[arg(long = "log.format", env = "HUGETLB_EXPORTER_LOG_FORMAT", global = true,
+          help_heading = "Log", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(super) log_format: LogFormat,
+}
+
+impl From<Flags> for Config {
+    fn from(flags: Flags) -> Self {
+        Self {
+            listen: flags.listen,
+            telemetry_path: flags.telemetry_path,
+            poll_interval: flags.poll_interval,
+            selection: Selection { idle: flags.idle },
+            roots: Roots {
+                proc: flags.procfs,
+                sys: flags.sysfs,
+                cgroup: flags.cgroupfs,
+                pod_logs: flags.pod_logs,
+                container_logs: flags.container_logs,
+            },
+        }
+    }
+}
+
+/// The environment twin of a flag such as `--poll.interval`.
+pub(super) fn environment_of(flag: &str) -> Option<String> {
+    let name = flag.strip_prefix("--")?;
+    Some(format!("HUGETLB_EXPORTER_{}", name.replace(['.', '-'], "_").to_ascii_uppercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_flag_has_its_environment_twin() {
+        Cli::command().debug_assert();
+        let command = Cli::command();
+        let flags = command.get_arguments().filter_map(|argument| Some((argument.get_long()?, argument.get_env())));
+        for (flag, environment) in flags.filter(|(flag, _)| !["help", "version"].contains(flag)) {
+            let twin = environment_of(&format!("--{flag}"));
+            assert_eq!(environment.and_then(|name| name.to_str()).map(str::to_owned), twin, "--{flag}");
+        }
+    }
+}

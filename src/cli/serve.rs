@@ -1,0 +1,61 @@
+//! `hugetlb-exporter serve`: the agent.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tracing::level_filters::LevelFilter;
+
+use super::flags::{Flags, LogFormat, LogLevel};
+use crate::agent;
+use crate::config::Config;
+
+/// Encoding, and looking for names: more than these never runs at once.
+const BLOCKING_THREADS: usize = 4;
+
+/// Serves until told to end.
+pub(super) fn run(flags: Flags) -> anyhow::Result<ExitCode> {
+    start_log(flags.log_level, flags.log_format);
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        revision = env!("HUGETLB_EXPORTER_REVISION"),
+        "hugetlb-exporter starts"
+    );
+    raise_descriptor_limit();
+    let config = Config::from(flags);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("blocking")
+        .build()
+        .context("can't start the runtime")?;
+    let result = runtime.block_on(agent::run(config));
+    // A scan of a stuck log directory must not keep the process.
+    runtime.shutdown_background();
+    result?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_log(level: LogLevel, format: LogFormat) {
+    let level = match level {
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Error => LevelFilter::ERROR,
+    };
+    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+}
+
+/// 512 connections and our own files need more than some defaults; the hard limit is the administrator's word.
+fn raise_descriptor_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        if let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+            tracing::debug!(%error, "can't raise the descriptor limit");
+        }
+    }
+}

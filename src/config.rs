@@ -1,0 +1,158 @@
+//! What a user may set, checked: from here on a value is right.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::assessment::Selection;
+use crate::sources::Roots;
+
+/// All addresses, at a port that nothing else asks for in the lists of exporters and of Kubernetes.
+pub const DEFAULT_LISTEN_ADDRESS: &str = ":10270";
+
+/// Everything `serve` needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen, at least one.
+    pub listen: Vec<ListenAddress>,
+    /// Where the metrics are.
+    pub telemetry_path: TelemetryPath,
+    /// Where the files are.
+    pub roots: Roots,
+    /// How often to read them.
+    pub poll_interval: Interval,
+    /// What to show.
+    pub selection: Selection,
+}
+
+/// A value that is not of the form expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected}")]
+pub struct Unexpected {
+    expected: &'static str,
+}
+
+/// Where to listen: `:10270` (all addresses, IPv6 and IPv4), `127.0.0.1:10270`, `[::1]:10270`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenAddress {
+    ip: Option<IpAddr>,
+    port: u16,
+}
+
+impl ListenAddress {
+    /// The addresses to try, in that order: all of IPv6 takes IPv4 too, but a node may have none of it.
+    pub fn candidates(self) -> Vec<SocketAddr> {
+        match self.ip {
+            Some(ip) => vec![SocketAddr::new(ip, self.port)],
+            None => [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)]
+                .map(|ip| SocketAddr::new(ip, self.port))
+                .to_vec(),
+        }
+    }
+}
+
+impl FromStr for ListenAddress {
+    type Err = Unexpected;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let unexpected = Unexpected { expected: "`:PORT`, `IP:PORT` or `[IPv6]:PORT`" };
+        if let Some(port) = text.strip_prefix(':') {
+            return port.parse().map(|port| Self { ip: None, port }).map_err(|_| unexpected);
+        }
+        let address: SocketAddr = text.parse().map_err(|_| unexpected)?;
+        Ok(Self { ip: Some(address.ip()), port: address.port() })
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip {
+            Some(ip) => SocketAddr::new(ip, self.port).fmt(f),
+            None => write!(f, ":{}", self.port),
+        }
+    }
+}
+
+/// The path of the metrics, `/metrics`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TelemetryPath(String);
+
+impl TelemetryPath {
+    /// As text, beginning with `/`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TelemetryPath {
+    type Err = Unexpected;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let taken = ["/", "/-/healthy", "/-/ready"].contains(&text);
+        let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\"<>".contains(&byte));
+        if text.starts_with('/') && plain && !taken {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Unexpected { expected: "a path such as /metrics that is not the start page's or a health check's" })
+        }
+    }
+}
+
+/// How often: between 100 ms and an hour, `2s`, `500ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interval(Duration);
+
+impl Interval {
+    /// As a duration.
+    pub fn duration(self) -> Duration {
+        self.0
+    }
+}
+
+impl FromStr for Interval {
+    type Err = Unexpected;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bounds = Duration::from_millis(100)..=Duration::from_secs(3600);
+        humantime::parse_duration(text)
+            .ok()
+            .filter(|duration| bounds.contains(duration))
+            .map(Self)
+            .ok_or(Unexpected { expected: "a time from 100ms to 1h, with its unit, such as 2s" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listen_addresses() {
+        let all: ListenAddress = ":10270".parse().expect("an address");
+        let shown: Vec<_> = all.candidates().iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["[::]:10270", "0.0.0.0:10270"]);
+        for text in ["127.0.0.1:0", "[::1]:9", ":10270"] {
+            assert_eq!(text.parse::<ListenAddress>().expect("an address").to_string(), text);
+        }
+        for text in ["", ":", "10270", "localhost:1", "1.2.3.4", ":65536", "::1:9", "[::1]"] {
+            assert!(text.parse::<ListenAddress>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn telemetry_paths() {
+        assert!("/metrics".parse::<TelemetryPath>().is_ok());
+        for text in ["", "metrics", "/", "/-/ready", "/a b", "/a?b", "/é"] {
+            assert!(text.parse::<TelemetryPath>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn intervals() {
+        assert_eq!("2s".parse(), Ok(Interval(Duration::from_secs(2))));
+        for text in ["", "2", "0s", "10ms", "2h", "-1s", "soon"] {
+            assert!(text.parse::<Interval>().is_err(), "{text}");
+        }
+    }
+}

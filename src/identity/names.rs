@@ -1,0 +1,166 @@
+//! Names for UIDs and ids, from what the kubelet leaves in its log directories.
+//!
+//! ```text
+//! /var/log/pods/default_db-0_<uid>/
+//! /var/log/containers/db-0_default_postgres-<id>.log -> /var/log/pods/default_db-0_<uid>/postgres/3.log
+//! ```
+//!
+//! Anyone who may write there (a pod with that hostPath) may write anything, so an entry counts only if
+//! every part is a name that Kubernetes would accept, link and target agree, and its UID is that of the
+//! cgroup in question, which the kernel vouches for. Where two entries contradict each other neither is
+//! believed: no name is better than a wrong one.
+
+use std::collections::HashMap;
+
+use super::id::{ContainerId, PodUid, is_hex};
+
+/// A pod's name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PodName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A container's name within its pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerName {
+    /// The name in the pod's spec.
+    pub name: String,
+    /// How often it had been restarted before: 3 in `…/postgres/3.log`.
+    pub attempt: u32,
+}
+
+/// All names known at one time.
+#[derive(Debug, Clone, Default)]
+pub struct NameIndex {
+    pods: HashMap<PodUid, Claim<PodName>>,
+    containers: HashMap<PodUid, Vec<ContainerEntry>>,
+}
+
+#[derive(Debug, Clone)]
+enum Claim<T> {
+    Undisputed(T),
+    Disputed,
+}
+
+/// What one link in /var/log/containers says.
+#[derive(Debug, Clone)]
+struct ContainerEntry {
+    /// The id, or as much of it as was left when the kubelet cut the file name.
+    id_prefix: String,
+    container: ContainerName,
+}
+
+/// The kubelet cuts a link's name so that with `.log` it has 255 bytes.
+const LONGEST_STEM: usize = 255 - ".log".len();
+
+impl NameIndex {
+    /// Takes in the name of a directory in /var/log/pods. What is no such name is passed over.
+    pub fn add_pod_directory(&mut self, directory: &str) {
+        if let Some((uid, name)) = parse_pod_directory(directory) {
+            self.claim_pod(uid, name);
+        }
+    }
+
+    /// Takes in a link of /var/log/containers, its name and its target. What is no such link is passed over.
+    pub fn add_container_link(&mut self, link: &str, target: &str) {
+        if let Some((uid, pod, entry)) = parse_container_link(link, target) {
+            self.claim_pod(uid.clone(), pod);
+            self.containers.entry(uid).or_default().push(entry);
+        }
+    }
+
+    /// The pod's name, if it is known and undisputed.
+    pub fn pod(&self, uid: &PodUid) -> Option<&PodName> {
+        match self.pods.get(uid)? {
+            Claim::Undisputed(name) => Some(name),
+            Claim::Disputed => None,
+        }
+    }
+
+    /// The container's name, if it is known and undisputed.
+    pub fn container(&self, uid: &PodUid, id: &ContainerId) -> Option<&ContainerName> {
+        let entries = self.containers.get(uid)?;
+        let longest = entries
+            .iter()
+            .filter(|entry| id.as_str().starts_with(&entry.id_prefix))
+            .map(|entry| entry.id_prefix.len())
+            .max()?;
+        let mut candidates = entries
+            .iter()
+            .filter(|entry| entry.id_prefix.len() == longest && id.as_str().starts_with(&entry.id_prefix))
+            .map(|entry| &entry.container);
+        let first = candidates.next()?;
+        candidates.try_fold(first, |newest, other| {
+            (other.name == newest.name).then_some(if other.attempt > newest.attempt { other } else { newest })
+        })
+    }
+
+    /// The pods that two entries name differently, for the log.
+    pub fn disputed(&self) -> impl Iterator<Item = &PodUid> {
+        self.pods.iter().filter(|(_, claim)| matches!(claim, Claim::Disputed)).map(|(uid, _)| uid)
+    }
+
+    fn claim_pod(&mut self, uid: PodUid, name: PodName) {
+        self.pods
+            .entry(uid)
+            .and_modify(|claim| {
+                if !matches!(claim, Claim::Undisputed(known) if *known == name) {
+                    *claim = Claim::Disputed;
+                }
+            })
+            .or_insert(Claim::Undisputed(name));
+    }
+}
+
+/// `<namespace>_<pod>_<uid>`: names have no `_`.
+fn parse_pod_directory(directory: &str) -> Option<(PodUid, PodName)> {
+    let mut parts = directory.splitn(3, '_');
+    let (namespace, name, uid) = (parts.next()?, parts.next()?, parts.next()?);
+    let valid = is_dns_label(namespace) && is_dns_subdomain(name);
+    valid.then(|| PodUid::from_path(uid))?.map(|uid| {
+        (uid, PodName { namespace: namespace.to_owned(), name: name.to_owned() })
+    })
+}
+
+/// `<pod>_<namespace>_<container>-<id>.log` -> `…/<namespace>_<pod>_<uid>/<container>/<attempt>.log`
+fn parse_container_link(link: &str, target: &str) -> Option<(PodUid, PodName, ContainerEntry)> {
+    let mut target = target.rsplitn(4, '/');
+    let (file, container, directory) = (target.next()?, target.next()?, target.next()?);
+    let attempt = file.strip_suffix(".log")?.parse().ok()?;
+    let (uid, pod) = parse_pod_directory(directory)?;
+    if !is_dns_label(container) {
+        return None;
+    }
+    let stem = link.strip_suffix(".log")?;
+    let names = format!("{}_{}_{container}-", pod.name, pod.namespace);
+    let id_prefix = match stem.strip_prefix(&names) {
+        Some(id) => id,
+        None if stem.len() == LONGEST_STEM && names.starts_with(stem) => "",
+        None => return None,
+    };
+    let whole = id_prefix.len() == 64 || (stem.len() == LONGEST_STEM && id_prefix.len() < 64);
+    let valid = whole && id_prefix.bytes().all(is_hex);
+    let container = ContainerName { name: container.to_owned(), attempt };
+    valid.then(|| (uid, pod, ContainerEntry { id_prefix: id_prefix.to_owned(), container }))
+}
+
+/// RFC 1123 label: what Kubernetes accepts as a namespace or a container.
+fn is_dns_label(text: &str) -> bool {
+    let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len()) && text.bytes().all(inside) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// RFC 1123 subdomain: what Kubernetes accepts as a pod's name.
+fn is_dns_subdomain(text: &str) -> bool {
+    let label = |label: &str| {
+        let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        !label.is_empty() && label.bytes().all(inside) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! What is believed of the log directories, and what is not.
+
+use super::*;
+use proptest::prelude::*;
+
+const ID: &str = "4629c1b056a38b427bf33e5eef22257be563b1078cb82abd6b41079d795d1608";
+const OTHER_ID: &str = "057f13dd5abc07c728c5024f4054348d6a264bcb3f6eaf8b1dc23bc2bded8cd4";
+
+fn uid(text: &str) -> PodUid {
+    PodUid::from_path(text).expect("a uid")
+}
+
+fn id(text: &str) -> ContainerId {
+    ContainerId::parse(text).expect("an id")
+}
+
+fn index(directories: &[&str], links: &[(&str, &str)]) -> NameIndex {
+    let mut index = NameIndex::default();
+    for directory in directories {
+        index.add_pod_directory(directory);
+    }
+    for (link, target) in links {
+        index.add_container_link(link, target);
+    }
+    index
+}
+
+fn link(pod: &str, namespace: &str, container: &str, id: &str) -> String {
+    let stem: String = format!("{pod}_{namespace}_{container}-{id}").chars().take(LONGEST_STEM).collect();
+    format!("{stem}.log")
+}
+
+fn container_of(index: &NameIndex, pod: &str, container: &str) -> Option<(String, u32)> {
+    index.container(&uid(pod), &id(container)).map(|found| (found.name.clone(), found.attempt))
+}
+
+#[test]
+fn a_pod_and_its_container_are_named() {
+    let names = index(
+        &["team-a_db-0_u1"],
+        &[(&link("db-0", "team-a", "postgres", ID), "/var/log/pods/team-a_db-0_u1/postgres/3.log")],
+    );
+    let pod = PodName { namespace: "team-a".into(), name: "db-0".into() };
+    assert_eq!(names.pod(&uid("u1")), Some(&pod));
+    assert_eq!(container_of(&names, "u1", ID), Some(("postgres".into(), 3)));
+    assert_eq!(container_of(&names, "u1", OTHER_ID), None);
+    assert_eq!(container_of(&names, "u2", ID), None, "an id counts only with its own pod");
+}
+
+#[test]
+fn links_alone_name_the_pod_too() {
+    let names = index(&[], &[(&link("db-0", "team-a", "c", ID), "/elsewhere/team-a_db-0_u1/c/0.log")]);
+    assert_eq!(names.pod(&uid("u1")).map(|pod| pod.name.as_str()), Some("db-0"));
+}
+
+#[test]
+fn a_name_cut_at_255_bytes_is_completed_from_the_target() {
+    for pod_length in [150, 180, 190, 200, 240, 253] {
+        let pod = "p".repeat(pod_length);
+        let target = format!("/var/log/pods/default_{pod}_u1/main/0.log");
+        let names = index(&[], &[(&link(&pod, "default", "main", ID), &target)]);
+        assert_eq!(container_of(&names, "u1", ID), Some(("main".into(), 0)), "{pod_length}");
+    }
+}
+
+#[test]
+fn a_cut_name_that_fits_two_containers_names_neither() {
+    let pod = "p".repeat(253);
+    let targets = ["a", "b"].map(|container| format!("/var/log/pods/default_{pod}_u1/{container}/0.log"));
+    let links = ["a", "b"].map(|container| link(&pod, "default", container, ID));
+    let pairs: Vec<_> = links.iter().map(String::as_str).zip(targets.iter().map(String::as_str)).collect();
+    assert_eq!(container_of(&index(&[], &pairs), "u1", ID), None);
+}
+
+#[test]
+fn several_instances_of_one_container_are_told_apart_by_id() {
+    let names = index(
+        &[],
+        &[
+            (&link("db", "ns", "c", ID), "/var/log/pods/ns_db_u1/c/0.log"),
+            (&link("db", "ns", "c", OTHER_ID), "/var/log/pods/ns_db_u1/c/1.log"),
+        ],
+    );
+    assert_eq!(container_of(&names, "u1", ID), Some(("c".into(), 0)));
+    assert_eq!(container_of(&names, "u1", OTHER_ID), Some(("c".into(), 1)));
+}
+
+#[test]
+fn what_contradicts_itself_is_not_believed() {
+    let names = index(
+        &["prod_db_u1", "evil_x_u1"],
+        &[
+            (&link("db", "prod", "real", ID), "/var/log/pods/prod_db_u1/real/0.log"),
+            (&link("db", "prod", "fake", ID), "/var/log/pods/prod_db_u1/fake/0.log"),
+        ],
+    );
+    assert_eq!(names.pod(&uid("u1")), None);
+    assert_eq!(container_of(&names, "u1", ID), None);
+    assert_eq!(names.disputed().collect::<Vec<_>>(), [&uid("u1")]);
+}
+
+#[test]
+fn entries_that_no_kubelet_writes_are_passed_over() {
+    for directory in ["", "a", "a_b", "a_b_", "A_b_u", "a_b c_u", "a\n_b_u", "-a_b_u", "a_b-_u", "_b_u", "a_b\"_u", "a_.b_u"] {
+        assert!(index(&[directory], &[]).pods.is_empty(), "{directory:?}");
+    }
+    let good = link("db", "ns", "c", ID);
+    for (link, target) in [
+        (good.as_str(), "/var/log/pods/ns_other_u1/c/0.log"),
+        (&good, "/var/log/pods/other_db_u1/c/0.log"),
+        (&good, "/var/log/pods/ns_db_u1/d/0.log"),
+        (&good, "/var/log/pods/ns_db_u1/c/x.log"),
+        (&good, "/var/log/pods/ns_db_u1/c/0.log.gz"),
+        (&good, "0.log"),
+        (&good, ""),
+        ("db_ns_c-.log", "/var/log/pods/ns_db_u1/c/0.log"),
+        ("db_ns_c-46.log", "/var/log/pods/ns_db_u1/c/0.log"),
+        ("db_ns_c-46", "/var/log/pods/ns_db_u1/c/0.log"),
+        (".log", "/var/log/pods/ns_db_u1/c/0.log"),
+    ] {
+        assert!(index(&[], &[(link, target)]).containers.is_empty(), "{link:?} -> {target:?}");
+    }
+}
+
+#[test]
+fn systemds_spelling_of_a_uid_is_the_logs_spelling() {
+    let names = index(&["ns_db_9cce6226-b6f8-45de-a5d8-ced23cc58b11"], &[]);
+    assert!(names.pod(&uid("9cce6226_b6f8_45de_a5d8_ced23cc58b11")).is_some());
+}
+
+proptest! {
+    #[test]
+    fn no_entry_panics(directory in "\\PC*", link in "\\PC*", target in "\\PC*") {
+        let mut index = NameIndex::default();
+        index.add_pod_directory(&directory);
+        index.add_container_link(&link, &target);
+        index.add_container_link(&format!("{link}.log"), &format!("/{directory}/{target}/0.log"));
+    }
+}

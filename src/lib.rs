@@ -1,0 +1,32 @@
+//! hugetlb-exporter: sees a pod outgrow its huge-page limit before the kernel kills it.
+//!
+//! ```text
+//!  /sys pools, cgroups ── Reader ─┐
+//!  names ─────────────────────────┴→ Snapshot → History → assess → Assessment ─┬→ metrics  (/metrics)
+//!                                     facts      memory     rules              └→ report   (terminal, JSON)
+//!  agent: owns the clock and the loop; publishes Arc<View{snapshot, assessment}> in a watch channel → web
+//! ```
+//!
+//! Facts, then rules, then effects. Only `sources`, `probe`, `web`, `agent` and `cli` touch the world; all else
+//! is pure functions of plain data. What is absent, on purpose: rendering never fails, assessing never
+//! reads, the poller never waits for a disk, a network or another process, and no Rust runs after fork.
+
+mod units;
+mod identity;
+mod snapshot;
+mod history;
+mod assessment;
+mod view;
+mod render;
+mod sources;
+mod probe;
+mod web;
+mod agent;
+mod config;
+mod cli;
+
+pub use agent::look_once;
+pub use assessment::Selection;
+pub use cli::run;
+pub use render::{metrics, report};
+pub use sources::Roots;

@@ -1,0 +1,103 @@
+//! The exporter itself.
+
+use std::time::SystemTime;
+
+use super::{Family, Kind, Samples, as_f64};
+use crate::snapshot::{Process, Reading};
+use crate::units::Bytes;
+use crate::view::View;
+
+const fn plain(name: &'static str, kind: Kind, help: &'static str, collect: fn(&View, &mut Samples)) -> Family {
+    Family { name, kind, help, labels: &[], collect }
+}
+
+pub(super) const FAMILIES: &[Family] = &[
+    Family {
+        name: "hugetlb_exporter_build_info",
+        kind: Kind::Gauge,
+        help: "What this exporter was built from.",
+        labels: &["version", "revision", "rustversion"],
+        collect: |_, samples| {
+            let (version, revision) = (env!("CARGO_PKG_VERSION"), env!("HUGETLB_EXPORTER_REVISION"));
+            samples.push([version, revision, env!("HUGETLB_EXPORTER_RUSTC")], 1.0);
+        },
+    },
+    Family {
+        name: "hugetlb_exporter_source_up",
+        kind: Kind::Gauge,
+        help: "Whether all of a source was read: 0 if it is missing or one of its files can't be read or understood; the log says which and why.",
+        labels: &["source"],
+        collect: |view, samples| {
+            for source in &view.snapshot.sources {
+                samples.push([&source.source.to_string()], if source.is_up() { 1.0 } else { 0.0 });
+            }
+        },
+    },
+    Family {
+        name: "hugetlb_exporter_cgroup_hierarchy_info",
+        kind: Kind::Gauge,
+        help: "Where the hugetlb controller was found, and in which version of cgroups.",
+        labels: &["version", "path"],
+        collect: |view, samples| {
+            if let Some(hierarchy) = &view.snapshot.hierarchy {
+                samples.push([&hierarchy.version.to_string(), &hierarchy.root.display().to_string()], 1.0);
+            }
+        },
+    },
+    plain(
+        "hugetlb_exporter_cgroups",
+        Kind::Gauge,
+        "Cgroups with hugetlb files, of pods and others, shown as series or not.",
+        |view, samples| samples.push([], as_f64(view.snapshot.cgroups.len().try_into().unwrap_or(u64::MAX))),
+    ),
+    plain(
+        "hugetlb_exporter_snapshot_timestamp_seconds",
+        Kind::Gauge,
+        "When the figures of this scrape were read.",
+        |view, samples| {
+            let time = view.snapshot.taken.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            samples.push([], time.as_secs_f64());
+        },
+    ),
+    plain("hugetlb_exporter_polls_total", Kind::Counter, "Snapshots taken since the start.", |view, samples| {
+        samples.push([], as_f64(view.poll.number));
+    }),
+    plain(
+        "hugetlb_exporter_poll_duration_seconds",
+        Kind::Gauge,
+        "How long reading and assessing the last snapshot took.",
+        |view, samples| samples.push([], view.poll.duration.as_secs_f64()),
+    ),
+    plain(
+        "process_cpu_seconds_total",
+        Kind::Counter,
+        "Processor time the exporter has used, in seconds.",
+        |view, samples| own(view, samples, |process| Some(process.cpu_seconds)),
+    ),
+    plain("process_resident_memory_bytes", Kind::Gauge, "The exporter's resident memory.", |view, samples| {
+        own(view, samples, |process| Some(process.resident.as_f64()));
+    }),
+    plain("process_virtual_memory_bytes", Kind::Gauge, "The exporter's address space.", |view, samples| {
+        own(view, samples, |process| Some(Bytes::as_f64(process.virtual_memory)));
+    }),
+    plain("process_open_fds", Kind::Gauge, "Descriptors the exporter has open.", |view, samples| {
+        own(view, samples, |process| Some(as_f64(process.open_descriptors)));
+    }),
+    plain("process_max_fds", Kind::Gauge, "Descriptors the exporter may have open.", |view, samples| {
+        own(view, samples, |process| process.max_descriptors.map(as_f64));
+    }),
+    plain("process_threads", Kind::Gauge, "Threads of the exporter.", |view, samples| {
+        own(view, samples, |process| Some(as_f64(process.threads)));
+    }),
+    plain("process_start_time_seconds", Kind::Gauge, "When the exporter was started.", |view, samples| {
+        own(view, samples, |process| Some(process.started.as_secs_f64()));
+    }),
+];
+
+fn own(view: &View, samples: &mut Samples, figure: impl Fn(&Process) -> Option<f64>) {
+    if let Reading::Present(process) = &view.poll.process {
+        if let Some(figure) = figure(process) {
+            samples.push([], figure);
+        }
+    }
+}

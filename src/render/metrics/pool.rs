@@ -1,0 +1,114 @@
+//! The node's pools.
+
+use super::{Family, Kind, Samples};
+use crate::snapshot::{NumaPool, Pool, Reading};
+use crate::units::Pages;
+use crate::view::View;
+
+const PAGESIZE: &[&str] = &["pagesize"];
+const NUMA: &[&str] = &["pagesize", "numa_node"];
+
+const fn gauge(name: &'static str, help: &'static str, collect: fn(&View, &mut Samples)) -> Family {
+    Family { name, kind: Kind::Gauge, help, labels: PAGESIZE, collect }
+}
+
+const fn numa(name: &'static str, help: &'static str, collect: fn(&View, &mut Samples)) -> Family {
+    Family { name, kind: Kind::Gauge, help, labels: NUMA, collect }
+}
+
+const fn node(name: &'static str, kind: Kind, help: &'static str, collect: fn(&View, &mut Samples)) -> Family {
+    Family { name, kind, help, labels: &[], collect }
+}
+
+pub(super) const FAMILIES: &[Family] = &[
+    gauge("hugetlb_page_size_bytes", "The size of one huge page of this pool.", |view, samples| {
+        for pool in &view.snapshot.pools {
+            samples.push([&pool.page_size.to_string()], pool.page_size.bytes().as_f64());
+        }
+    }),
+    gauge(
+        "hugetlb_pool_size_bytes",
+        "Huge pages in the node's pool, surplus included (/sys/kernel/mm/hugepages/hugepages-*/nr_hugepages).",
+        |view, samples| each(view, samples, |pool| pool.size),
+    ),
+    gauge(
+        "hugetlb_pool_free_bytes",
+        "Huge pages that nobody has touched, reserved ones included (free_hugepages).",
+        |view, samples| each(view, samples, |pool| pool.free),
+    ),
+    gauge(
+        "hugetlb_pool_reserved_bytes",
+        "Free huge pages promised to a mapping and not yet touched (resv_hugepages).",
+        |view, samples| each(view, samples, |pool| pool.reserved),
+    ),
+    gauge(
+        "hugetlb_pool_available_bytes",
+        "Huge pages a new mapping can reserve from the pool: free less reserved.",
+        |view, samples| each(view, samples, Pool::available),
+    ),
+    gauge(
+        "hugetlb_pool_surplus_bytes",
+        "Huge pages above the persistent pool, given back when freed (surplus_hugepages).",
+        |view, samples| each(view, samples, |pool| pool.surplus),
+    ),
+    gauge(
+        "hugetlb_pool_overcommit_limit_bytes",
+        "How many surplus huge pages there may be (nr_overcommit_hugepages).",
+        |view, samples| each(view, samples, |pool| pool.overcommit_limit),
+    ),
+    numa(
+        "hugetlb_numa_pool_size_bytes",
+        "Huge pages on a NUMA node (/sys/devices/system/node/node*/hugepages/hugepages-*/nr_hugepages).",
+        |view, samples| each_node(view, samples, |part| part.size),
+    ),
+    numa(
+        "hugetlb_numa_pool_free_bytes",
+        "Huge pages on a NUMA node that nobody has touched (free_hugepages). The kernel keeps no reservation by node.",
+        |view, samples| each_node(view, samples, |part| part.free),
+    ),
+    numa(
+        "hugetlb_numa_pool_surplus_bytes",
+        "Surplus huge pages on a NUMA node (surplus_hugepages).",
+        |view, samples| each_node(view, samples, |part| part.surplus),
+    ),
+    node(
+        "hugetlb_default_page_size_bytes",
+        Kind::Gauge,
+        "The page size a huge mapping gets that names none (/proc/meminfo Hugepagesize).",
+        |view, samples| {
+            samples.push_bytes([], view.snapshot.memory.default_page_size.map(|page_size| page_size.bytes()));
+        },
+    ),
+    node(
+        "hugetlb_memory_bytes",
+        Kind::Gauge,
+        "Memory in the huge-page pools of all sizes together (/proc/meminfo Hugetlb).",
+        |view, samples| samples.push_bytes([], view.snapshot.memory.hugetlb),
+    ),
+    node(
+        "hugetlb_buddy_allocation_successes_total",
+        Kind::Counter,
+        "Huge pages the kernel made for the pools since boot (/proc/vmstat htlb_buddy_alloc_success).",
+        |view, samples| samples.push_count([], view.snapshot.memory.buddy_allocations.successes),
+    ),
+    node(
+        "hugetlb_buddy_allocation_failures_total",
+        Kind::Counter,
+        "Huge pages the kernel could not make since boot, memory being fragmented or full (/proc/vmstat htlb_buddy_alloc_fail).",
+        |view, samples| samples.push_count([], view.snapshot.memory.buddy_allocations.failures),
+    ),
+];
+
+fn each(view: &View, samples: &mut Samples, pages: impl Fn(&Pool) -> Reading<Pages>) {
+    for pool in &view.snapshot.pools {
+        samples.push_bytes([&pool.page_size.to_string()], pool.bytes(pages(pool)));
+    }
+}
+
+fn each_node(view: &View, samples: &mut Samples, pages: impl Fn(&NumaPool) -> Reading<Pages>) {
+    for pool in &view.snapshot.pools {
+        for part in &pool.nodes {
+            samples.push_bytes([&pool.page_size.to_string(), &part.node.to_string()], pool.bytes(pages(part)));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! One cgroup's hugetlb state.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Limit, Reading};
+use crate::identity::Owner;
+use crate::units::{Bytes, NumaNode, PageSize};
+
+/// Where the hugetlb controller lives. It is bound to one hierarchy at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hierarchy {
+    /// Which files to expect.
+    pub version: CgroupVersion,
+    /// The directory of its root, as we see it.
+    pub root: PathBuf,
+}
+
+/// The version of a cgroup hierarchy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CgroupVersion {
+    /// `hugetlb.2MB.usage_in_bytes` and its like.
+    V1,
+    /// `hugetlb.2MB.current` and its like.
+    V2,
+}
+
+impl fmt::Display for CgroupVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        })
+    }
+}
+
+/// A cgroup that has hugetlb files.
+#[derive(Debug, Clone)]
+pub struct Cgroup {
+    /// Its path below the hierarchy's root, `/kubepods.slice/kubepods-pod….slice`. Bytes that are no
+    /// UTF-8 are written `%FF`, control characters `%1B`.
+    pub path: Arc<str>,
+    /// The inode number of its directory; kernfs counts it up, so a younger cgroup has a greater one.
+    pub inode: u64,
+    /// The index of its parent in the snapshot, if that has hugetlb files too.
+    pub parent: Option<usize>,
+    /// Whose it is, by its path.
+    pub owner: Arc<Owner>,
+    /// Its state, smallest page size first.
+    pub hugetlb: Vec<Hugetlb>,
+}
+
+/// A cgroup's figures for one page size. Usage and reservation are hierarchical.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hugetlb {
+    /// The size.
+    pub page_size: PageSize,
+    /// Touched pages: v2 `hugetlb.2MB.current`, v1 `hugetlb.2MB.usage_in_bytes`; `134217728`.
+    pub usage: Reading<Bytes>,
+    /// The fault limit: v2 `hugetlb.2MB.max`, v1 `hugetlb.2MB.limit_in_bytes`. Over it a touch is SIGBUS.
+    pub limit: Reading<Limit>,
+    /// Mapped pages, touched or not: v2 `hugetlb.2MB.rsvd.current`, v1 `hugetlb.2MB.rsvd.usage_in_bytes`
+    /// (Linux 5.7 and newer).
+    pub reserved: Reading<Bytes>,
+    /// The reservation limit: v2 `hugetlb.2MB.rsvd.max`, v1 `hugetlb.2MB.rsvd.limit_in_bytes`.
+    /// Over it mmap answers ENOMEM.
+    pub reservation_limit: Reading<Limit>,
+    /// Refused charges.
+    pub failures: Failures,
+    /// The most ever touched, v1 only: `hugetlb.2MB.max_usage_in_bytes`.
+    pub max_usage: Reading<Bytes>,
+    /// Touched pages by NUMA node, `hugetlb.2MB.numa_stat`: `total=4194304 N0=4194304` (Linux 5.17 and newer).
+    pub numa_usage: Reading<Vec<NumaUsage>>,
+}
+
+/// What a cgroup has touched on one NUMA node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NumaUsage {
+    /// The node.
+    pub node: NumaNode,
+    /// Touched pages there, in bytes.
+    pub usage: Bytes,
+}
+
+/// Refused charges, as the two versions count them (mm/hugetlb_cgroup.c).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failures {
+    /// v2 counts refused faults (lethal) and refused reservations (harmless) in one number, `max 7`,
+    /// at the cgroup of the task that was refused.
+    V2 {
+        /// `hugetlb.2MB.events`: in this cgroup and below.
+        hierarchical: Reading<u64>,
+        /// `hugetlb.2MB.events.local`: tasks of this cgroup alone.
+        local: Reading<u64>,
+    },
+    /// v1 counts at the cgroup whose limit was hit, and only there.
+    V1 {
+        /// `hugetlb.2MB.failcnt`: refused faults.
+        faults: Reading<u64>,
+        /// `hugetlb.2MB.rsvd.failcnt`: refused reservations, and faults without one that the reservation
+        /// limit refused.
+        reservations: Reading<u64>,
+    },
+}
+
+impl Failures {
+    /// All refusals this cgroup's files tell of.
+    pub fn total(self) -> Reading<u64> {
+        match self {
+            Self::V2 { hierarchical, .. } => hierarchical,
+            Self::V1 { faults, reservations } => faults.plus(reservations),
+        }
+    }
+}
+
+impl Cgroup {
+    /// Its figures for one page size.
+    pub fn of_size(&self, page_size: PageSize) -> Option<&Hugetlb> {
+        self.hugetlb.iter().find(|hugetlb| hugetlb.page_size == page_size)
+    }
+}

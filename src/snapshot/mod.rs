@@ -1,0 +1,49 @@
+//! One look at a node, as plain facts: no opinion, no I/O, no clock.
+//!
+//! What could not be had is never a zero: a [`Reading`] says whether the kernel showed a figure, has no
+//! such file, or could not be read, and a [`Limit`] says "unlimited" without a number.
+
+mod cgroup;
+mod pool;
+mod process;
+mod reading;
+mod source;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+pub use cgroup::{Cgroup, CgroupVersion, Failures, Hierarchy, Hugetlb, NumaUsage};
+pub use pool::{BuddyAllocations, Memory, NumaPool, Pool};
+pub use process::Process;
+pub use reading::{Limit, Reading};
+pub use source::{Health, Problems, Source, SourceHealth};
+
+use crate::identity::NameIndex;
+
+/// Everything that was read of a node in one poll.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// When the reading began.
+    pub taken: Taken,
+    /// The huge-page pools, smallest page size first.
+    pub pools: Vec<Pool>,
+    /// What `/proc/meminfo` and `/proc/vmstat` say of huge pages.
+    pub memory: Memory,
+    /// Where the hugetlb controller was found; nothing where there is none.
+    pub hierarchy: Option<Hierarchy>,
+    /// Every cgroup that has hugetlb files, parents before their children.
+    pub cgroups: Vec<Cgroup>,
+    /// What was known of names at that time.
+    pub names: Arc<NameIndex>,
+    /// How each source did.
+    pub sources: Vec<SourceHealth>,
+}
+
+/// A moment, by the clock on the wall and by one that never jumps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// For people and for metrics.
+    pub wall: SystemTime,
+    /// Since the agent started; ages are counted in it.
+    pub since_start: Duration,
+}

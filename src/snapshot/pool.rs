@@ -1,0 +1,111 @@
+//! The node's huge-page pools and what /proc says of them.
+
+use super::Reading;
+use crate::units::{Bytes, NumaNode, PageSize, Pages};
+
+/// The pool of one page size, `/sys/kernel/mm/hugepages/hugepages-2048kB`
+/// (Documentation/admin-guide/mm/hugetlbpage.rst).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// The size of its pages.
+    pub page_size: PageSize,
+    /// Pages in the pool, surplus included: `nr_hugepages`.
+    pub size: Reading<Pages>,
+    /// Pages nobody has touched, reserved ones included: `free_hugepages`.
+    pub free: Reading<Pages>,
+    /// Pages promised to a mapping and not yet touched, a part of the free ones: `resv_hugepages`.
+    pub reserved: Reading<Pages>,
+    /// Pages above the persistent pool, given back when freed: `surplus_hugepages`.
+    pub surplus: Reading<Pages>,
+    /// How many surplus pages there may be: `nr_overcommit_hugepages`.
+    pub overcommit_limit: Reading<Pages>,
+    /// The pool by NUMA node, lowest first. The kernel keeps no reservation for each node.
+    pub nodes: Vec<NumaPool>,
+}
+
+/// One NUMA node's part of a pool, `/sys/devices/system/node/node0/hugepages/hugepages-2048kB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NumaPool {
+    /// The node.
+    pub node: NumaNode,
+    /// Pages on it: `nr_hugepages`.
+    pub size: Reading<Pages>,
+    /// Pages on it that nobody has touched: `free_hugepages`.
+    pub free: Reading<Pages>,
+    /// Surplus pages on it: `surplus_hugepages`.
+    pub surplus: Reading<Pages>,
+}
+
+impl Pool {
+    /// Free pages that no mapping was promised. Absent or failed where one of the two is.
+    pub fn available(&self) -> Reading<Pages> {
+        match (self.free, self.reserved) {
+            (Reading::Present(free), Reading::Present(reserved)) => {
+                // The two files are read one after the other; between them a reservation may be made.
+                Reading::Present(free.checked_sub(reserved).unwrap_or_default())
+            }
+            (Reading::Failed, _) | (_, Reading::Failed) => Reading::Failed,
+            _ => Reading::Absent,
+        }
+    }
+
+    /// A number of this pool's pages, in bytes.
+    pub fn bytes(&self, pages: Reading<Pages>) -> Reading<Bytes> {
+        pages.and_then(|pages| pages.bytes(self.page_size))
+    }
+}
+
+/// What `/proc/meminfo` and `/proc/vmstat` say of huge pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Memory {
+    /// The size that a mapping gets that names none, meminfo `Hugepagesize:       2048 kB`.
+    pub default_page_size: Reading<PageSize>,
+    /// Memory in all pools together, meminfo `Hugetlb:         1024000 kB`.
+    pub hugetlb: Reading<Bytes>,
+    /// How the kernel fared when it made new huge pages.
+    pub buddy_allocations: BuddyAllocations,
+}
+
+/// Huge pages asked of the page allocator, since boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BuddyAllocations {
+    /// vmstat `htlb_buddy_alloc_success 500`.
+    pub successes: Reading<u64>,
+    /// vmstat `htlb_buddy_alloc_fail 0`: memory was too fragmented or too full.
+    pub failures: Reading<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(free: Reading<Pages>, reserved: Reading<Pages>) -> Pool {
+        Pool {
+            page_size: PageSize::from_bytes(2 << 20).expect("a power of two"),
+            size: Reading::Present(Pages(500)),
+            free,
+            reserved,
+            surplus: Reading::Absent,
+            overcommit_limit: Reading::Absent,
+            nodes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn reserved_pages_are_a_part_of_the_free_ones() {
+        let seed = pool(Reading::Present(Pages(436)), Reading::Present(Pages(36)));
+        assert_eq!(seed.available(), Reading::Present(Pages(400)));
+        assert_eq!(seed.bytes(seed.available()), Reading::Present(Bytes(400 * (2 << 20))));
+    }
+
+    #[test]
+    fn a_reservation_made_between_two_reads_is_no_negative_pool() {
+        assert_eq!(pool(Reading::Present(Pages(1)), Reading::Present(Pages(2))).available(), Reading::Present(Pages(0)));
+    }
+
+    #[test]
+    fn what_is_unknown_stays_unknown() {
+        assert_eq!(pool(Reading::Failed, Reading::Absent).available(), Reading::Failed);
+        assert_eq!(pool(Reading::Present(Pages(1)), Reading::Absent).available(), Reading::Absent);
+    }
+}

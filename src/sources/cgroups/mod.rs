@@ -1,0 +1,71 @@
+//! The hugetlb cgroups: where their hierarchy is, which there are, what their files say.
+
+mod files;
+mod hierarchy;
+mod tree;
+
+use std::sync::Arc;
+
+use super::Roots;
+use super::kernel_file::KernelFiles;
+use crate::identity::Owner;
+use crate::snapshot::{Cgroup, CgroupVersion, Hierarchy, Problems};
+use tree::Directory;
+
+/// The cgroup source.
+#[derive(Debug, Default)]
+pub(super) struct Cgroups {
+    /// Kept while it has cgroups: mountinfo is long and dear on a busy node.
+    hierarchy: Option<Hierarchy>,
+}
+
+impl Cgroups {
+    /// Where the hierarchy was found at the last read.
+    pub(super) fn hierarchy(&self) -> Option<&Hierarchy> {
+        self.hierarchy.as_ref()
+    }
+
+    /// Every cgroup with hugetlb files, parents before their children.
+    pub(super) fn read(&mut self, roots: &Roots, files: &mut KernelFiles, problems: &mut Problems) -> Vec<Cgroup> {
+        let mut directories = self.walk(problems);
+        if directories.is_empty() {
+            // Nothing is there, or the controller has moved to another hierarchy.
+            self.hierarchy = hierarchy::find(roots, problems);
+            directories = self.walk(problems);
+        }
+        match &self.hierarchy {
+            Some(hierarchy) => read_all(directories, hierarchy.version, files, problems),
+            None => Vec::new(),
+        }
+    }
+
+    fn walk(&self, problems: &mut Problems) -> Vec<Directory> {
+        self.hierarchy.as_ref().map(|hierarchy| tree::walk(&hierarchy.root, problems)).unwrap_or_default()
+    }
+}
+
+/// Reads the files of each directory; one that went away meanwhile is left out, with what was below it.
+fn read_all(
+    directories: Vec<Directory>,
+    version: CgroupVersion,
+    files: &mut KernelFiles,
+    problems: &mut Problems,
+) -> Vec<Cgroup> {
+    let mut cgroups = Vec::with_capacity(directories.len());
+    let mut places: Vec<Option<usize>> = Vec::with_capacity(directories.len());
+    for directory in directories {
+        let Ok(hugetlb) = files::read(&directory, version, files, problems) else {
+            places.push(None);
+            continue;
+        };
+        places.push(Some(cgroups.len()));
+        cgroups.push(Cgroup {
+            owner: Arc::new(Owner::of(&directory.path)),
+            path: directory.path.into(),
+            inode: directory.inode,
+            parent: directory.parent.and_then(|parent| places.get(parent).copied().flatten()),
+            hugetlb,
+        });
+    }
+    cgroups
+}

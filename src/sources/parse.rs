@@ -1,0 +1,208 @@
+//! The formats of the kernel's files, parsed from text alone. No input panics.
+
+use crate::snapshot::{Limit, NumaUsage};
+use crate::units::{Bytes, NumaNode, PageSize, Pages};
+
+/// `134217728\n`
+pub(super) fn number(text: &str) -> Option<u64> {
+    let digits = text.trim_end();
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if plain { digits.parse().ok() } else { None }
+}
+
+/// `500\n` in sysfs.
+pub(super) fn pages(text: &str) -> Option<Pages> {
+    number(text).map(Pages)
+}
+
+/// A usage or reservation in bytes. From 2^62 on it is a counter that went below zero (reservations were
+/// uncharged twice in some kernels of 5.8 to 5.15), not a figure.
+pub(super) fn usage(text: &str) -> Option<Bytes> {
+    number(text).filter(|bytes| *bytes < Limit::UNLIMITED_FROM).map(Bytes)
+}
+
+/// `max\n`, `9223372036854771712\n` or `134217728\n`
+pub(super) fn limit(text: &str) -> Option<Limit> {
+    match text.trim_end() {
+        "max" => Some(Limit::Unlimited),
+        _ => number(text).map(Limit::from_bytes),
+    }
+}
+
+/// `max 7\n`: one key a line, and there may be more keys some day.
+pub(super) fn events(text: &str) -> Option<u64> {
+    let max = text.lines().find_map(|line| line.strip_prefix("max "))?;
+    number(max)
+}
+
+/// v2 `total=4194304 N0=4194304\n`; on v1 that line is the cgroup's own, and a second one counts those
+/// below, `hierarchical_total=4194304 N0=4194304`.
+///
+/// When a cgroup with pages left is removed its parent inherits the total and not the nodes' parts; freeing
+/// the pages then takes a node's part below zero, for ever. Such a part is left out.
+pub(super) fn numa_stat(text: &str) -> Option<Vec<NumaUsage>> {
+    let hierarchical = text.lines().find_map(|line| line.strip_prefix("hierarchical_total="));
+    let line = hierarchical.or_else(|| text.lines().next()?.strip_prefix("total="))?;
+    let mut fields = line.split_ascii_whitespace();
+    let total = number(fields.next()?)?;
+    let mut nodes = Vec::new();
+    for field in fields {
+        let (name, bytes) = field.split_once('=')?;
+        let (node, bytes) = (NumaNode::from_name(name, "N")?, number(bytes)?);
+        if bytes <= total {
+            nodes.push(NumaUsage { node, usage: Bytes(bytes) });
+        }
+    }
+    Some(nodes)
+}
+
+/// A field of meminfo in kB, `Hugetlb:         1024000 kB`.
+pub(super) fn meminfo_kilobytes(text: &str, field: &str) -> Option<Option<Bytes>> {
+    match text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')) {
+        None => Some(None),
+        Some(rest) => number(rest.trim_start().strip_suffix("kB")?)?.checked_mul(1024).map(|bytes| Some(Bytes(bytes))),
+    }
+}
+
+/// A field of vmstat, `htlb_buddy_alloc_success 500`.
+pub(super) fn vmstat(text: &str, field: &str) -> Option<Option<u64>> {
+    match text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(' ')) {
+        None => Some(None),
+        Some(rest) => number(rest).map(Some),
+    }
+}
+
+/// What a cgroup's file tells, from the part of its name after the page size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FileKind {
+    Usage,
+    Limit,
+    Reserved,
+    ReservationLimit,
+    Events,
+    EventsLocal,
+    Failcnt,
+    ReservedFailcnt,
+    MaxUsage,
+    NumaStat,
+}
+
+/// `hugetlb.2MB.rsvd.current`; nothing for files that tell nothing we need.
+pub(super) fn file_name(name: &str) -> Option<(PageSize, FileKind)> {
+    let (size, kind) = name.strip_prefix("hugetlb.")?.split_once('.')?;
+    let kind = match kind {
+        "current" | "usage_in_bytes" => FileKind::Usage,
+        "max" | "limit_in_bytes" => FileKind::Limit,
+        "rsvd.current" | "rsvd.usage_in_bytes" => FileKind::Reserved,
+        "rsvd.max" | "rsvd.limit_in_bytes" => FileKind::ReservationLimit,
+        "events" => FileKind::Events,
+        "events.local" => FileKind::EventsLocal,
+        "failcnt" => FileKind::Failcnt,
+        "rsvd.failcnt" => FileKind::ReservedFailcnt,
+        "max_usage_in_bytes" => FileKind::MaxUsage,
+        "numa_stat" => FileKind::NumaStat,
+        _ => return None,
+    };
+    Some((size.parse().ok()?, kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MI: u64 = 1 << 20;
+
+    #[test]
+    fn numbers_are_digits_and_nothing_else() {
+        assert_eq!(number("134217728\n"), Some(134_217_728));
+        for text in ["", "\n", "max", "-1\n", "+1", "1 2", "0x10", " 1", "18446744073709551616", "1\n2\n"] {
+            assert_eq!(number(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_counter_below_zero_is_no_usage() {
+        assert_eq!(usage("18446744073707454464\n"), None);
+        assert_eq!(usage("0\n"), Some(Bytes::ZERO));
+    }
+
+    #[test]
+    fn limits_in_all_their_spellings() {
+        for text in ["max\n", "9223372036854771712\n", "4611686018427387904\n", "9223372036852678656\n"] {
+            assert_eq!(limit(text), Some(Limit::Unlimited), "{text:?}");
+        }
+        assert_eq!(limit("0\n"), Some(Limit::At(Bytes::ZERO)));
+        assert_eq!(limit("134217728\n"), Some(Limit::At(Bytes(128 * MI))));
+        assert_eq!(limit("maximum\n"), None);
+    }
+
+    #[test]
+    fn events_are_found_by_key() {
+        assert_eq!(events("max 7\n"), Some(7));
+        assert_eq!(events("low 1\nmax 3\nhigh 2\n"), Some(3));
+        for text in ["", "maxx 1\n", "max\n", "max one\n", "7\n"] {
+            assert_eq!(events(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn numa_stat_of_both_versions() {
+        let node = |node, mib| NumaUsage { node: NumaNode(node), usage: Bytes(mib * MI) };
+        assert_eq!(numa_stat("total=6291456 N0=4194304 N1=2097152\n"), Some(vec![node(0, 4), node(1, 2)]));
+        assert_eq!(numa_stat("total=0 N0=0\nhierarchical_total=4194304 N0=4194304\n"), Some(vec![node(0, 4)]));
+        assert_eq!(numa_stat("total=0 N0=18446744073705357312\n"), Some(vec![]), "a part below zero is left out");
+        for text in ["", "N0=1\n", "total=\n", "total=1 N0\n", "total=1 X0=1\n", "total=1 N0=x\n"] {
+            assert_eq!(numa_stat(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn fields_of_proc_files() {
+        let meminfo = "MemTotal:  24000 kB\nHugePages_Total:  500\nHugepagesize:       2048 kB\nHugetlb:         1024000 kB\n";
+        assert_eq!(meminfo_kilobytes(meminfo, "Hugetlb"), Some(Some(Bytes(1_024_000 * 1024))));
+        assert_eq!(meminfo_kilobytes(meminfo, "Hugepagesize"), Some(Some(Bytes(2 * MI))));
+        assert_eq!(meminfo_kilobytes("MemTotal: 1 kB\n", "Hugetlb"), Some(None), "no such field");
+        assert_eq!(meminfo_kilobytes("Hugetlb: 18446744073709551615 kB\n", "Hugetlb"), None, "too large");
+        assert_eq!(meminfo_kilobytes("Hugetlb: 5\n", "Hugetlb"), None, "no unit");
+        assert_eq!(vmstat("htlb_buddy_alloc_success 500\n", "htlb_buddy_alloc_success"), Some(Some(500)));
+        assert_eq!(vmstat("nr_free_pages 1\n", "htlb_buddy_alloc_fail"), Some(None));
+    }
+
+    #[test]
+    fn file_names_of_both_versions() {
+        let two_mebibytes = PageSize::from_bytes(2 * MI).expect("a size");
+        for (name, kind) in [
+            ("hugetlb.2MB.current", FileKind::Usage),
+            ("hugetlb.2MB.rsvd.max", FileKind::ReservationLimit),
+            ("hugetlb.2MB.rsvd.failcnt", FileKind::ReservedFailcnt),
+            ("hugetlb.2MB.events.local", FileKind::EventsLocal),
+        ] {
+            assert_eq!(file_name(name), Some((two_mebibytes, kind)), "{name}");
+        }
+        for name in ["hugetlb.2MB", "hugetlb.2MB.", "hugetlb.3MB.current", "memory.current", "hugetlb.2MB.rsvd.max_usage_in_bytes"] {
+            assert_eq!(file_name(name), None, "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in any::<String>()) {
+            let _ = (number(&text), usage(&text), limit(&text), events(&text), numa_stat(&text), file_name(&text));
+            let _ = (meminfo_kilobytes(&text, "Hugetlb"), vmstat(&text, "htlb_buddy_alloc_fail"));
+        }
+
+        #[test]
+        fn no_text_in_the_right_shape_panics(key in "(max|total|N0|hugetlb\\.2MB|Hugetlb|hierarchical_total)", rest in "[ =:.0-9kBN\\n]*") {
+            let text = format!("{key}{rest}");
+            let _ = (number(&text), usage(&text), limit(&text), events(&text), numa_stat(&text), file_name(&text));
+            let _ = (meminfo_kilobytes(&text, "Hugetlb"), vmstat(&text, "max"));
+        }
+
+        #[test]
+        fn every_number_is_read_back(value: u64) {
+            prop_assert_eq!(number(&format!("{value}\n")), Some(value));
+            prop_assert_eq!(events(&format!("max {value}\n")), Some(value));
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What one poll has to show: the facts, what was made of them, and how the poll went.
+
+use std::time::Duration;
+
+use crate::assessment::Assessment;
+use crate::snapshot::{Process, Reading, Snapshot};
+
+/// Everything a rendering may use.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// The facts.
+    pub snapshot: Snapshot,
+    /// What was made of them.
+    pub assessment: Assessment,
+    /// How the poll went.
+    pub poll: Poll,
+}
+
+/// How a poll went.
+#[derive(Debug, Clone, Copy)]
+pub struct Poll {
+    /// Polls since the start, this one included.
+    pub number: u64,
+    /// How long reading and assessing took.
+    pub duration: Duration,
+    /// The exporter's own process; absent in a report, whose process is nobody's concern.
+    pub process: Reading<Process>,
+}

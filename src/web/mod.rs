@@ -1,0 +1,17 @@
+//! The network edge: HTTP/1.1 for Prometheus, the kubelet and people.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/metrics` (`--web.telemetry-path`) | the newest view; 503 before there is one |
+//! | `/-/healthy` | 200 while the poller advances, else 503 |
+//! | `/-/ready` | 200 once there is a view and until the end begins, else 503 |
+//! | `/` | a page with links |
+//!
+//! GET and HEAD only. Nothing here reads the kernel, and nothing changes state.
+
+mod connections;
+mod exposition;
+mod routes;
+mod server;
+
+pub use server::{ServeError, Server, Site};

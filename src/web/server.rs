@@ -1,0 +1,187 @@
+//! Accepting, serving and ending connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
+
+use super::connections::Connections;
+use super::exposition::Exposition;
+use super::routes;
+use crate::config::{ListenAddress, TelemetryPath};
+use crate::view::View;
+
+/// A request's head must be complete in this time, and a kept connection asks again in it. Longer than a
+/// usual scrape interval, so that Prometheus keeps its connection; slow heads are [`Connections`]' business.
+const HEAD: Duration = Duration::from_secs(75);
+
+/// A client that takes nothing of its answer for so long is gone.
+const WRITE: Duration = Duration::from_secs(10);
+
+/// Our answers are asked for in a few hundred bytes.
+const MOST_HEAD_BYTES: usize = 16 * 1024;
+
+/// At the end, requests under way get so long.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Out of descriptors, accepting waits a moment instead of spinning.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A server that can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// An address can't be had.
+    #[error("can't listen on {address}")]
+    Listen {
+        /// Which.
+        address: ListenAddress,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// What there is to serve.
+#[derive(Debug)]
+pub struct Site {
+    /// The newest view.
+    pub view: watch::Receiver<Option<Arc<View>>>,
+    /// Where its metrics are.
+    pub telemetry_path: TelemetryPath,
+    /// When the agent started; views count their age from then.
+    pub started: Instant,
+    /// How often a view is due.
+    pub poll_interval: Duration,
+    /// True once the end has begun.
+    pub ending: watch::Receiver<bool>,
+    pub(super) exposition: Exposition,
+}
+
+impl Site {
+    /// A site of these.
+    pub fn new(
+        view: watch::Receiver<Option<Arc<View>>>,
+        telemetry_path: TelemetryPath,
+        started: Instant,
+        poll_interval: Duration,
+        ending: watch::Receiver<bool>,
+    ) -> Self {
+        Self { view, telemetry_path, started, poll_interval, ending, exposition: Exposition::default() }
+    }
+}
+
+/// Bound addresses, not yet serving.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<TcpListener>,
+}
+
+impl Server {
+    /// Binds all addresses, or says which can't be had.
+    pub async fn bind(addresses: &[ListenAddress]) -> Result<Self, ServeError> {
+        let mut listeners = Vec::new();
+        for address in addresses {
+            let listener = listen(*address).await;
+            listeners.push(listener.map_err(|source| ServeError::Listen { address: *address, source })?);
+        }
+        Ok(Self { listeners })
+    }
+
+    /// The addresses it got.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listeners.iter().filter_map(|listener| listener.local_addr().ok())
+    }
+
+    /// Serves until the end begins and requests under way are answered, or have had their grace.
+    pub async fn serve(self, site: Site) {
+        let site = Arc::new(site);
+        let graceful = GracefulShutdown::new();
+        let connections = Connections::default();
+        let (newcomers, mut accepted) = mpsc::channel(1);
+        let mut accepting = JoinSet::new();
+        for listener in self.listeners {
+            accepting.spawn(accept(listener, newcomers.clone()));
+        }
+        let mut ending = site.ending.clone();
+        loop {
+            tokio::select! {
+                // An error means that whoever would tell us to end is gone, which is the end as well.
+                _ = ending.wait_for(|ending| *ending) => break,
+                Some(stream) = accepted.recv() => connect(stream, &site, &connections, graceful.watcher()),
+            }
+        }
+        accepting.shutdown().await;
+        tokio::select! {
+            () = graceful.shutdown() => {}
+            () = tokio::time::sleep(GRACE) => tracing::warn!("some requests were not finished in time"),
+        }
+    }
+}
+
+/// The first address that can be had. Without IPv6 the one for all of it is not available.
+async fn listen(address: ListenAddress) -> io::Result<TcpListener> {
+    let mut result = Err(io::Error::from(io::ErrorKind::AddrNotAvailable));
+    for candidate in address.candidates() {
+        result = TcpListener::bind(candidate).await;
+        match &result {
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {}
+            _ => break,
+        }
+    }
+    result
+}
+
+async fn accept(listener: TcpListener, newcomers: mpsc::Sender<TcpStream>) {
+    let mut failing = false;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                failing = false;
+                if newcomers.send(stream).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "can't accept connections");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Starts serving a connection, in another's place if there are too many.
+fn connect(stream: TcpStream, site: &Arc<Site>, connections: &Connections, watcher: Watcher) {
+    let ticket = Arc::new(connections.admit(Instant::now()));
+    let id = ticket.id();
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE));
+    let site = Arc::clone(site);
+    let service = service_fn(move |request| {
+        let (site, ticket) = (Arc::clone(&site), Arc::clone(&ticket));
+        async move {
+            ticket.request(Instant::now());
+            routes::answer(&site, &request).await
+        }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(MOST_HEAD_BYTES)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
+    let connection = watcher.watch(connection);
+    // How a connection ends (reset, garbage, time-out) is its client's affair.
+    let task = tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    connections.served_by(id, task.abort_handle());
+}

@@ -1,0 +1,126 @@
+//! The real program, serving on a port of the system's choice.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::exposition::Exposition;
+use super::{http, wait_for};
+
+/// A running agent; dropping it ends it.
+pub struct Agent {
+    child: Child,
+    address: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+/// How an agent is started.
+pub struct Start {
+    command: Command,
+}
+
+impl Start {
+    /// With these flags, polling every 100 ms, on loopback. `HUGETLB_EXPORTER_BINARY` names another build of it.
+    pub fn new(flags: &[String]) -> Self {
+        let binary = std::env::var_os("HUGETLB_EXPORTER_BINARY");
+        let mut command = Command::new(binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_hugetlb-exporter").into()));
+        command.args(["--web.listen-address=127.0.0.1:0", "--poll.interval=100ms"]).args(flags);
+        Self { command }
+    }
+
+    /// As that user and group, without any privilege.
+    pub fn user(mut self, id: u32) -> Self {
+        self.command.uid(id).gid(id);
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    pub fn go(mut self) -> Agent {
+        let mut child = self.command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the agent starts");
+        let stderr = child.stderr.take().expect("its log");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                lines.lock().expect("the log").push(line);
+            }
+        });
+        let address = wait_for("the agent's address", || {
+            if let Some(status) = child.try_wait().expect("its status") {
+                panic!("the agent ended with {status}: {:?}", log.lock().expect("the log"));
+            }
+            let lines = log.lock().expect("the log");
+            let line = lines.iter().find(|line| line.contains("listening"))?;
+            line.split("address=").nth(1)?.split(' ').next()?.parse().ok()
+        });
+        let agent = Agent { child, address, log };
+        wait_for("the agent to be ready", || (agent.get("/-/ready").status == 200).then_some(()));
+        agent
+    }
+}
+
+impl Agent {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it for a page.
+    pub fn get(&self, path: &str) -> http::Answer {
+        http::get(self.address, path)
+    }
+
+    /// Its metrics, whatever their age.
+    pub fn scrape(&self) -> Exposition {
+        let answer = self.get("/metrics");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        Exposition::parse(&answer.text())
+    }
+
+    /// Its metrics, read wholly after this call: the poll under way now does not count.
+    pub fn fresh(&self) -> Exposition {
+        let number = |exposition: &Exposition| exposition.value("hugetlb_exporter_polls_total", &[]).expect("polls");
+        let enough = number(&self.scrape()) + 2.0;
+        wait_for("a fresh snapshot", || Some(self.scrape()).filter(|exposition| number(exposition) >= enough))
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().expect("the log").clone()
+    }
+
+    /// Its open descriptors.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("its descriptors").count()
+    }
+
+    /// Tells it to end and waits until it has.
+    pub fn end(mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        wait_for("the agent to end", || self.child.try_wait().expect("its status"))
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().expect("a pid")), signal).expect("it is there");
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // It may have ended already; then there is nothing to kill and little to wait for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

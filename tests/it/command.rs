@@ -1,0 +1,94 @@
+//! The command line: what it says, where, and with which exit code.
+
+use std::process::{Command, Output};
+
+use crate::machine::Machine;
+
+fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hugetlb-exporter"))
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .output()
+        .expect("it runs")
+}
+
+#[track_caller]
+fn refused(arguments: &[&str], environment: &[(&str, &str)], parts: &[&str]) {
+    let output = run(arguments, environment);
+    let error = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(64), "{arguments:?}: {error}");
+    assert_eq!(error.lines().count(), 1, "one line: {error}");
+    for part in parts {
+        assert!(error.contains(part), "{part:?} is not in {error:?}");
+    }
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_wrong_flag_gets_one_line_that_names_it_its_value_and_the_form_expected() {
+    refused(&["--poll.interval=2"], &[], &["--poll.interval", "'2'", "such as 2s"]);
+    refused(&["--web.listen-address", "localhost:1"], &[], &["--web.listen-address", "'localhost:1'", "IP:PORT"]);
+    refused(&["--web.telemetry-path=metrics"], &[], &["--web.telemetry-path", "'metrics'", "/metrics"]);
+    refused(&["--log.level=loud"], &[], &["--log.level", "'loud'", "debug, info, warn, error"]);
+    refused(&["report", "--output", "xml"], &[], &["--output", "'xml'", "table, json, prometheus"]);
+    refused(&["--no-such-flag"], &[], &["--no-such-flag"]);
+    refused(&["no-such-command"], &[], &["no-such-command"]);
+}
+
+#[test]
+fn a_wrong_value_from_the_environment_is_traced_to_its_variable() {
+    let variable = "HUGETLB_EXPORTER_POLL_INTERVAL";
+    refused(&[], &[(variable, "soon")], &["--poll.interval", "'soon'", variable]);
+    let output = run(&["--poll.interval=soon"], &[]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains(variable), "it came from the command line");
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    let help = run(&["--help"], &[]);
+    assert_eq!(help.status.code(), Some(0));
+    let text = String::from_utf8(help.stdout).expect("text");
+    for part in ["--web.listen-address", "HUGETLB_EXPORTER_POLL_INTERVAL", "report", "serve"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    assert!(!text.contains("touch-child"), "the tenant for tests is nobody's business");
+    let version = run(&["--version"], &[]);
+    assert!(String::from_utf8_lossy(&version.stdout).starts_with("hugetlb-exporter 0."), "{version:?}");
+}
+
+#[test]
+fn a_port_in_use_gets_one_line_and_exit_1() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let output = run(&["--log.level=error", &format!("--web.listen-address={address}")], &[]);
+    let error = String::from_utf8(output.stderr).expect("text");
+    assert_eq!((output.status.code(), error.lines().count()), (Some(1), 1), "{error}");
+    assert!(error.contains(&address) && error.contains("in use"), "{error}");
+}
+
+#[test]
+fn a_report_says_what_it_finds_and_what_it_does_not() {
+    let seed = Machine::named("seed");
+    let mut arguments = vec!["report".to_owned()];
+    arguments.extend(seed.flags());
+    let report = |more: &[&str]| {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        run(&arguments, &[])
+    };
+    let table = report(&[]);
+    assert_eq!(table.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&table.stdout).contains("prod/db-0"), "{table:?}");
+    let json = report(&["--output=json"]).stdout;
+    assert!(String::from_utf8_lossy(&json).contains("\"limit_bytes\": 134217728"));
+    let exposition = String::from_utf8(report(&["--output=prometheus"]).stdout).expect("text");
+    assert!(exposition.contains("hugetlb_container_usage_bytes{"));
+    assert!(!exposition.contains("\nprocess_"), "node_exporter has those of its own");
+
+    let nothing = Machine::named("nothing");
+    let flags = nothing.flags();
+    let mut arguments = vec!["report"];
+    arguments.extend(flags.iter().map(String::as_str));
+    let output = run(&arguments, &[]);
+    assert_eq!(output.status.code(), Some(1), "it could not look");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Not seen:"));
+}

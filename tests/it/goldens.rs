@@ -1,0 +1,86 @@
+//! Whole outputs for whole machines, compared with `tests/golden/*`. `UPDATE_EXPECT=1 cargo test` writes them;
+//! then read the difference.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use expect_test::expect_file;
+use hugetlb_exporter::{Selection, look_once, metrics, report};
+
+use crate::machine::{self, Machine};
+
+/// What differs between two runs on one machine.
+const VARYING: [&str; 3] = [
+    "hugetlb_exporter_build_info{",
+    "hugetlb_exporter_snapshot_timestamp_seconds ",
+    "hugetlb_exporter_poll_duration_seconds ",
+];
+
+fn golden(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+#[test]
+fn every_machine_is_shown_as_it_was() {
+    for name in machine::all() {
+        let machine = Machine::named(&name);
+        let view = look_once(machine.roots(), Selection::default());
+        let root = machine.root().display().to_string();
+        let metrics = metrics::encode(&view);
+        check_exposition(&name, &metrics);
+        let lines = metrics.lines().filter(|line| !VARYING.iter().any(|start| line.starts_with(start)));
+        let metrics: String = lines.filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+        expect_file![golden(&format!("{name}.prom"))].assert_eq(&metrics.replace(&root, "ROOT"));
+        expect_file![golden(&format!("{name}.json"))].assert_eq(&report::json(&view).replace(&root, "ROOT"));
+        expect_file![golden(&format!("{name}.txt"))].assert_eq(&report::table(&view).replace(&root, "ROOT"));
+    }
+}
+
+/// What Prometheus demands of any exposition: a family in one piece, after its HELP and TYPE, and no series twice.
+fn check_exposition(name: &str, text: &str) {
+    let (mut families, mut series) = (HashSet::new(), HashSet::new());
+    let mut family = "";
+    for line in text.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            family = help.split(' ').next().expect("a name");
+            assert!(families.insert(family), "{name}: {family} comes twice");
+        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let counter = kind.strip_prefix(family).expect("TYPE follows HELP") == " counter";
+            assert_eq!(counter, family.ends_with("_total"), "{name}: {line}");
+        } else {
+            let (labelled, value) = line.rsplit_once(' ').expect("a sample");
+            assert_eq!(labelled.split('{').next(), Some(family), "{name}: {line}");
+            assert!(series.insert(labelled), "{name}: {labelled} comes twice");
+            assert!(value.parse::<f64>().is_ok_and(f64::is_finite), "{name}: {line}");
+        }
+    }
+    assert!(!series.is_empty(), "{name} shows nothing");
+}
+
+#[test]
+fn the_table_fits_a_terminal() {
+    for name in machine::all() {
+        let machine = Machine::named(&name);
+        let view = look_once(machine.roots(), Selection::default());
+        let table = report::table(&view);
+        // What is not seen is told in sentences, which a terminal may wrap.
+        let table = table.split("\nNot seen:").next().expect("a table");
+        let widest = table.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(80), "{name} is {widest:?} wide:\n{table}");
+    }
+}
+
+#[test]
+fn the_reference_of_metrics_is_made_from_their_table() {
+    expect_file![Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/METRICS.md")].assert_eq(&metrics::reference());
+}
+
+#[test]
+fn idle_pods_are_shown_on_demand() {
+    let machine = Machine::named("v2-systemd-runc");
+    let count = |idle| {
+        let text = metrics::encode(&look_once(machine.roots(), Selection { idle }));
+        text.lines().filter(|line| line.starts_with("hugetlb_pod_usage_bytes{")).count()
+    };
+    assert_eq!((count(false), count(true)), (3, 4), "the pod without huge pages is idle");
+}
