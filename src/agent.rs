@@ -60,7 +60,8 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     let started = Instant::now();
     let (view_sender, view) = watch::channel(None);
     let (end, ending) = watch::channel(false);
-    let site = Site::new(view, config.telemetry_path, started, config.poll_interval.duration(), ending);
+    let site =
+        Site::new(view, config.telemetry_path, started, config.poll_interval.duration(), ending);
     let serving = tokio::spawn(server.serve(site));
 
     let names = NameSlot::start(config.roots.clone()).await;
@@ -107,7 +108,11 @@ pub fn look_once(roots: Roots, selection: Selection) -> View {
     let mut history = History::new(Memory { hold_back: Duration::ZERO, ..Memory::default() });
     history.update(&snapshot);
     let assessment = assess(&snapshot, &history, selection);
-    View { snapshot, assessment, poll: Poll { number: 1, duration: started.elapsed(), process: Reading::Absent } }
+    View {
+        snapshot,
+        assessment,
+        poll: Poll { number: 1, duration: started.elapsed(), process: Reading::Absent },
+    }
 }
 
 /// The loop that makes views.
@@ -159,10 +164,17 @@ impl Poller {
     /// A source that fails is logged once, and once when it is well again.
     fn log_transitions(&mut self, snapshot: &Snapshot) {
         for source in &snapshot.sources {
-            let was_up = self.health.insert(source.source, source.health.clone()).is_none_or(|was| was == Health::Up);
+            let was_up = self
+                .health
+                .insert(source.source, source.health.clone())
+                .is_none_or(|was| was == Health::Up);
             match &source.health {
-                Health::Down(reason) if was_up => tracing::warn!(source = %source.source, reason, "source is down"),
-                Health::Up if !was_up => tracing::info!(source = %source.source, "source is up again"),
+                Health::Down(reason) if was_up => {
+                    tracing::warn!(source = %source.source, reason, "source is down");
+                }
+                Health::Up if !was_up => {
+                    tracing::info!(source = %source.source, "source is up again");
+                }
                 Health::Up | Health::Down(_) => {}
             }
         }
@@ -199,7 +211,9 @@ impl NameSlot {
 async fn look_for_names(roots: Roots, sender: watch::Sender<Names>, wanted: Arc<Notify>) {
     loop {
         let roots = roots.clone();
-        let Ok(names) = tokio::task::spawn_blocking(move || scan_names(&roots)).await else { return };
+        let Ok(names) = tokio::task::spawn_blocking(move || scan_names(&roots)).await else {
+            return;
+        };
         if sender.send(names).is_err() {
             return;
         }

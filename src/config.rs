@@ -94,7 +94,9 @@ impl FromStr for TelemetryPath {
         if text.starts_with('/') && plain && !taken {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Unexpected { expected: "a path such as /metrics that is not the start page's or a health check's" })
+            Err(Unexpected {
+                expected: "a path such as /metrics that is not the start page's or a health check's",
+            })
         }
     }
 }

@@ -188,8 +188,16 @@ mod tests {
     #[test]
     fn every_spelling_of_two_mebibytes_is_the_same_size() {
         for text in [
-            "hugepages-2048kB", "hugetlb.2MB", "hugepages-2Mi", "hugepages_2Mi", "2Mi", "2MB", "2M", "2048kB",
-            "2048KB", "2097152",
+            "hugepages-2048kB",
+            "hugetlb.2MB",
+            "hugepages-2Mi",
+            "hugepages_2Mi",
+            "2Mi",
+            "2MB",
+            "2M",
+            "2048kB",
+            "2048KB",
+            "2097152",
         ] {
             assert_eq!(text.parse(), Ok(size(2 * MI)), "{text}");
         }
@@ -213,7 +221,18 @@ mod tests {
 
     #[test]
     fn what_is_no_page_size_is_named_in_the_error() {
-        for text in ["", "0", "3MB", "2XB", "MB", "-2MB", "2 MB", "18446744073709551616", "99999999999999TB", "2MBé"] {
+        for text in [
+            "",
+            "0",
+            "3MB",
+            "2XB",
+            "MB",
+            "-2MB",
+            "2 MB",
+            "18446744073709551616",
+            "99999999999999TB",
+            "2MBé",
+        ] {
             let error = text.parse::<PageSize>().expect_err(text);
             assert!(error.to_string().starts_with(&format!("{text:?} is no page size")), "{error}");
         }

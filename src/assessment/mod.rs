@@ -168,6 +168,8 @@ impl TenantSize {
 
     /// Whether more is mapped than may be touched.
     fn is_overcommitted(&self) -> bool {
-        self.limit.finite().is_some_and(|limit| self.reserved.present().is_some_and(|reserved| reserved > limit))
+        self.limit
+            .finite()
+            .is_some_and(|limit| self.reserved.present().is_some_and(|reserved| reserved > limit))
     }
 }

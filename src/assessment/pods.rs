@@ -8,7 +8,11 @@ use crate::identity::{Owner, PodUid, QosClass};
 use crate::snapshot::Snapshot;
 
 /// The pods to show, by UID.
-pub(super) fn states(snapshot: &Snapshot, history: &History, selection: Selection) -> Vec<PodState> {
+pub(super) fn states(
+    snapshot: &Snapshot,
+    history: &History,
+    selection: Selection,
+) -> Vec<PodState> {
     let mut pods: BTreeMap<&PodUid, (QosClass, Vec<TenantSize>)> = BTreeMap::new();
     for cgroup in &snapshot.cgroups {
         let Owner::Pod(pod) = &*cgroup.owner else { continue };
@@ -27,7 +31,11 @@ pub(super) fn states(snapshot: &Snapshot, history: &History, selection: Selectio
     }
     pods.into_iter()
         .filter(|(_, (_, sizes))| !sizes.is_empty())
-        .map(|(uid, (qos, sizes))| PodState { identity: identity(uid, String::new(), history), qos, sizes })
+        .map(|(uid, (qos, sizes))| PodState {
+            identity: identity(uid, String::new(), history),
+            qos,
+            sizes,
+        })
         .collect()
 }
 

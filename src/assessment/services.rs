@@ -13,9 +13,11 @@ const MOST: usize = 50;
 
 /// The services to show, by path. Of a branch of the tree the deepest cgroups count.
 pub(super) fn states(snapshot: &Snapshot) -> Vec<ServiceState> {
-    let parents: HashSet<usize> = snapshot.cgroups.iter().filter_map(|cgroup| cgroup.parent).collect();
-    let is_service =
-        |(index, cgroup): &(usize, &Cgroup)| *cgroup.owner == Owner::Service && !parents.contains(index);
+    let parents: HashSet<usize> =
+        snapshot.cgroups.iter().filter_map(|cgroup| cgroup.parent).collect();
+    let is_service = |(index, cgroup): &(usize, &Cgroup)| {
+        *cgroup.owner == Owner::Service && !parents.contains(index)
+    };
     let mut services: Vec<(Bytes, ServiceState)> = snapshot
         .cgroups
         .iter()
@@ -24,7 +26,9 @@ pub(super) fn states(snapshot: &Snapshot) -> Vec<ServiceState> {
         .map(|(_, cgroup)| (committed(cgroup), state(cgroup)))
         .filter(|(_, service)| !service.sizes.is_empty())
         .collect();
-    services.sort_by(|(a, left), (b, right)| (Reverse(a), &left.cgroup).cmp(&(Reverse(b), &right.cgroup)));
+    services.sort_by(|(a, left), (b, right)| {
+        (Reverse(a), &left.cgroup).cmp(&(Reverse(b), &right.cgroup))
+    });
     services.truncate(MOST);
     let mut services: Vec<_> = services.into_iter().map(|(_, service)| service).collect();
     services.sort_by(|left, right| left.cgroup.cmp(&right.cgroup));
@@ -41,7 +45,11 @@ fn state(cgroup: &Cgroup) -> ServiceState {
 
 /// What it holds of all sizes.
 fn committed(cgroup: &Cgroup) -> Bytes {
-    let of_size = |usage: Option<Bytes>, reserved: Option<Bytes>| usage.max(reserved).unwrap_or_default();
-    let sizes = cgroup.hugetlb.iter().map(|hugetlb| of_size(hugetlb.usage.present(), hugetlb.reserved.present()));
+    let of_size =
+        |usage: Option<Bytes>, reserved: Option<Bytes>| usage.max(reserved).unwrap_or_default();
+    let sizes = cgroup
+        .hugetlb
+        .iter()
+        .map(|hugetlb| of_size(hugetlb.usage.present(), hugetlb.reserved.present()));
     sizes.fold(Bytes::ZERO, |sum, size| Bytes(sum.0.saturating_add(size.0)))
 }

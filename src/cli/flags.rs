@@ -79,36 +79,81 @@ pub(super) struct Flags {
           help_heading = "Web", value_name = "ADDRESS", value_delimiter = ',', default_value = DEFAULT_LISTEN_ADDRESS)]
     listen: Vec<ListenAddress>,
     /// Where the metrics are
-    #[arg(long = "web.telemetry-path", env = "HUGETLB_EXPORTER_WEB_TELEMETRY_PATH", global = true,
-          help_heading = "Web", value_name = "PATH", default_value = "/metrics")]
+    #[arg(
+        long = "web.telemetry-path",
+        env = "HUGETLB_EXPORTER_WEB_TELEMETRY_PATH",
+        global = true,
+        help_heading = "Web",
+        value_name = "PATH",
+        default_value = "/metrics"
+    )]
     telemetry_path: TelemetryPath,
     /// How often the kernel is asked
-    #[arg(long = "poll.interval", env = "HUGETLB_EXPORTER_POLL_INTERVAL", global = true,
-          help_heading = "Collection", value_name = "TIME", default_value = "2s")]
+    #[arg(
+        long = "poll.interval",
+        env = "HUGETLB_EXPORTER_POLL_INTERVAL",
+        global = true,
+        help_heading = "Collection",
+        value_name = "TIME",
+        default_value = "2s"
+    )]
     poll_interval: Interval,
     /// Also show containers and pods that hold, were granted and were refused no huge pages
-    #[arg(long = "collector.idle", env = "HUGETLB_EXPORTER_COLLECTOR_IDLE", global = true,
-          help_heading = "Collection")]
+    #[arg(
+        long = "collector.idle",
+        env = "HUGETLB_EXPORTER_COLLECTOR_IDLE",
+        global = true,
+        help_heading = "Collection"
+    )]
     idle: bool,
     /// Where procfs is mounted
-    #[arg(long = "path.procfs", env = "HUGETLB_EXPORTER_PATH_PROCFS", global = true,
-          help_heading = "Paths", value_name = "DIR", default_value = "/proc")]
+    #[arg(
+        long = "path.procfs",
+        env = "HUGETLB_EXPORTER_PATH_PROCFS",
+        global = true,
+        help_heading = "Paths",
+        value_name = "DIR",
+        default_value = "/proc"
+    )]
     procfs: PathBuf,
     /// Where sysfs is mounted
-    #[arg(long = "path.sysfs", env = "HUGETLB_EXPORTER_PATH_SYSFS", global = true,
-          help_heading = "Paths", value_name = "DIR", default_value = "/sys")]
+    #[arg(
+        long = "path.sysfs",
+        env = "HUGETLB_EXPORTER_PATH_SYSFS",
+        global = true,
+        help_heading = "Paths",
+        value_name = "DIR",
+        default_value = "/sys"
+    )]
     sysfs: PathBuf,
     /// Where the cgroup file system is mounted; told by mountinfo unless given
-    #[arg(long = "path.cgroupfs", env = "HUGETLB_EXPORTER_PATH_CGROUPFS", global = true,
-          help_heading = "Paths", value_name = "DIR")]
+    #[arg(
+        long = "path.cgroupfs",
+        env = "HUGETLB_EXPORTER_PATH_CGROUPFS",
+        global = true,
+        help_heading = "Paths",
+        value_name = "DIR"
+    )]
     cgroupfs: Option<PathBuf>,
     /// The kubelet's log directories by pod, for names
-    #[arg(long = "path.pod-logs", env = "HUGETLB_EXPORTER_PATH_POD_LOGS", global = true,
-          help_heading = "Paths", value_name = "DIR", default_value = "/var/log/pods")]
+    #[arg(
+        long = "path.pod-logs",
+        env = "HUGETLB_EXPORTER_PATH_POD_LOGS",
+        global = true,
+        help_heading = "Paths",
+        value_name = "DIR",
+        default_value = "/var/log/pods"
+    )]
     pod_logs: PathBuf,
     /// The kubelet's log links by container, for names
-    #[arg(long = "path.container-logs", env = "HUGETLB_EXPORTER_PATH_CONTAINER_LOGS", global = true,
-          help_heading = "Paths", value_name = "DIR", default_value = "/var/log/containers")]
+    #[arg(
+        long = "path.container-logs",
+        env = "HUGETLB_EXPORTER_PATH_CONTAINER_LOGS",
+        global = true,
+        help_heading = "Paths",
+        value_name = "DIR",
+        default_value = "/var/log/containers"
+    )]
     container_logs: PathBuf,
     /// How much to log
     #[arg(long = "log.level", env = "HUGETLB_EXPORTER_LOG_LEVEL", global = true,
@@ -153,10 +198,16 @@ mod tests {
     fn every_flag_has_its_environment_twin() {
         Cli::command().debug_assert();
         let command = Cli::command();
-        let flags = command.get_arguments().filter_map(|argument| Some((argument.get_long()?, argument.get_env())));
+        let flags = command
+            .get_arguments()
+            .filter_map(|argument| Some((argument.get_long()?, argument.get_env())));
         for (flag, environment) in flags.filter(|(flag, _)| !["help", "version"].contains(flag)) {
             let twin = environment_of(&format!("--{flag}"));
-            assert_eq!(environment.and_then(|name| name.to_str()).map(str::to_owned), twin, "--{flag}");
+            assert_eq!(
+                environment.and_then(|name| name.to_str()).map(str::to_owned),
+                twin,
+                "--{flag}"
+            );
         }
     }
 }

@@ -29,7 +29,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli.command {
         None | Some(Command::Serve) => serve::run(cli.flags),
         Some(Command::Report(report)) => report::run(&report, cli.flags),
-        Some(Command::TouchChild(order)) => child::run(&order).map_err(anyhow::Error::from).map(|()| ExitCode::SUCCESS),
+        Some(Command::TouchChild(order)) => {
+            child::run(&order).map_err(anyhow::Error::from).map(|()| ExitCode::SUCCESS)
+        }
     };
     result.unwrap_or_else(|error| {
         // Nothing can be done where stderr is closed.

@@ -22,7 +22,9 @@ pub(super) fn run(report: &Report, flags: Flags) -> anyhow::Result<ExitCode> {
         Output::Prometheus => metrics::encode(&view),
     };
     match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error).context("can't write the report"),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(error).context("can't write the report");
+        }
         _ => {}
     }
     Ok(if saw_anything(&view) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -30,6 +32,8 @@ pub(super) fn run(report: &Report, flags: Flags) -> anyhow::Result<ExitCode> {
 
 /// Whether there was anything to look at: a node without pools and without a hierarchy tells nothing.
 fn saw_anything(view: &View) -> bool {
-    let up = |source| view.snapshot.sources.iter().any(|health| health.source == source && health.is_up());
+    let up = |source| {
+        view.snapshot.sources.iter().any(|health| health.source == source && health.is_up())
+    };
     up(Source::Pools) || up(Source::Cgroups)
 }

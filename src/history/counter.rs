@@ -47,7 +47,11 @@ mod tests {
     fn the_first_figure_is_the_kernels() {
         let mut counter = Counter::new(false);
         counter.count(7, at(1));
-        assert_eq!((counter.tally.failures, counter.tally.last_failure), (7, None), "it may have been long ago");
+        assert_eq!(
+            (counter.tally.failures, counter.tally.last_failure),
+            (7, None),
+            "it may have been long ago"
+        );
         counter.count(9, at(2));
         assert_eq!((counter.tally.failures, counter.tally.last_failure), (9, Some(at(2))));
     }

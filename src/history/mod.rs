@@ -29,7 +29,11 @@ pub struct Memory {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { hold_back: Duration::from_secs(10), dead_for: Duration::from_secs(15 * 60), most_dead: 256 }
+        Self {
+            hold_back: Duration::from_secs(10),
+            dead_for: Duration::from_secs(15 * 60),
+            most_dead: 256,
+        }
     }
 }
 
@@ -39,6 +43,8 @@ pub struct History {
     memory: Memory,
     now: Duration,
     polls: u64,
+    /// Names of pods, here or remembered. A container may lie outside its pod's cgroup.
+    names: HashMap<PodUid, PodName>,
     pods: HashMap<PodUid, PodRecord>,
     /// Living containers by id.
     instances: HashMap<ContainerId, InstanceRecord>,
@@ -68,7 +74,6 @@ pub struct Tally {
 
 #[derive(Debug)]
 struct PodRecord {
-    name: Option<PodName>,
     qos: QosClass,
     sizes: BTreeMap<PageSize, Counter>,
     seen: Seen,
@@ -103,6 +108,7 @@ impl History {
             memory,
             now: Duration::ZERO,
             polls: 0,
+            names: HashMap::new(),
             pods: HashMap::new(),
             instances: HashMap::new(),
             past: HashMap::new(),
@@ -117,7 +123,10 @@ impl History {
             match &*cgroup.owner {
                 Owner::Pod(pod) => self.see_pod(snapshot, cgroup, pod),
                 Owner::Container(container) => self.see_container(snapshot, cgroup, container),
-                Owner::InsideContainer | Owner::PodInfrastructure | Owner::Tier | Owner::Service => {}
+                Owner::InsideContainer
+                | Owner::PodInfrastructure
+                | Owner::Tier
+                | Owner::Service => {}
             }
         }
         self.bury_instances();
@@ -126,7 +135,7 @@ impl History {
 
     /// The pod's name, once known for as long as it lives.
     pub fn pod_name(&self, uid: &PodUid) -> Option<&PodName> {
-        self.pods.get(uid).and_then(|pod| pod.name.as_ref())
+        self.names.get(uid)
     }
 
     /// The container's name and how often it was restarted, once known for as long as it lives.
@@ -138,7 +147,8 @@ impl History {
     /// Whether a container is so young that its name may still come.
     pub fn may_be_named_soon(&self, id: &ContainerId) -> bool {
         self.instances.get(id).is_some_and(|instance| {
-            instance.name.is_none() && self.now.saturating_sub(instance.first_seen) < self.memory.hold_back
+            instance.name.is_none()
+                && self.now.saturating_sub(instance.first_seen) < self.memory.hold_back
         })
     }
 
@@ -158,30 +168,33 @@ impl History {
     }
 
     /// Pods that are gone and are remembered for what was refused them.
-    pub fn dead_pods(&self) -> impl Iterator<Item = (&PodUid, QosClass, impl Iterator<Item = (PageSize, Tally)>)> {
+    pub fn dead_pods(
+        &self,
+    ) -> impl Iterator<Item = (&PodUid, QosClass, impl Iterator<Item = (PageSize, Tally)>)> {
         self.pods.iter().filter(|(_, pod)| pod.seen.poll != self.polls).map(|(uid, pod)| {
             (uid, pod.qos, pod.sizes.iter().map(|(page_size, counter)| (*page_size, counter.tally)))
         })
     }
 
     /// Everything the dead instances of containers left behind, for containers that live and that do not.
-    pub fn all_past(&self) -> impl Iterator<Item = (&ContainerKey, impl Iterator<Item = (PageSize, Tally)>)> {
-        self.past.iter().map(|(key, past)| (key, past.sizes.iter().map(|(page_size, tally)| (*page_size, *tally))))
+    pub fn all_past(
+        &self,
+    ) -> impl Iterator<Item = (&ContainerKey, impl Iterator<Item = (PageSize, Tally)>)> {
+        self.past.iter().map(|(key, past)| {
+            (key, past.sizes.iter().map(|(page_size, tally)| (*page_size, *tally)))
+        })
     }
 
     fn see_pod(&mut self, snapshot: &Snapshot, cgroup: &Cgroup, pod: &PodCgroup) {
         let seen = Seen { poll: self.polls, at: self.now };
         let young = self.polls > 1;
+        self.name_pod(snapshot, &pod.uid);
         let record = self.pods.entry(pod.uid.clone()).or_insert_with(|| PodRecord {
-            name: None,
             qos: pod.qos,
             sizes: BTreeMap::new(),
             seen,
         });
         record.seen = seen;
-        if record.name.is_none() {
-            record.name = snapshot.names.pod(&pod.uid).cloned();
-        }
         take_in(&mut record.sizes, &cgroup.hugetlb, young, snapshot.taken.wall);
     }
 
@@ -189,6 +202,7 @@ impl History {
         let seen = Seen { poll: self.polls, at: self.now };
         let young = self.polls > 1;
         let uid = &container.pod.uid;
+        self.name_pod(snapshot, uid);
         let record = self.instances.entry(container.id.clone()).or_insert_with(|| InstanceRecord {
             uid: uid.clone(),
             name: None,
@@ -198,16 +212,29 @@ impl History {
         });
         record.seen = seen;
         if record.name.is_none() {
-            record.name = snapshot.names.container(uid, &container.id).map(|name| (name.name.clone(), name.attempt));
+            record.name = snapshot
+                .names
+                .container(uid, &container.id)
+                .map(|name| (name.name.clone(), name.attempt));
         }
         take_in(&mut record.sizes, &cgroup.hugetlb, young, snapshot.taken.wall);
+    }
+
+    fn name_pod(&mut self, snapshot: &Snapshot, uid: &PodUid) {
+        if let (false, Some(name)) = (self.names.contains_key(uid), snapshot.names.pod(uid)) {
+            self.names.insert(uid.clone(), name.clone());
+        }
     }
 
     /// Containers that are not there any more leave their counters to their successors.
     fn bury_instances(&mut self) {
         let polls = self.polls;
         for (id, instance) in self.instances.extract_if(|_, instance| instance.seen.poll != polls) {
-            let key = ContainerKey::of(&instance.uid, instance.name.as_ref().map(|(name, _)| name.as_str()), &id);
+            let key = ContainerKey::of(
+                &instance.uid,
+                instance.name.as_ref().map(|(name, _)| name.as_str()),
+                &id,
+            );
             let past = self.past.entry(key).or_default();
             past.died = self.now;
             for (page_size, counter) in instance.sizes {
@@ -219,42 +246,59 @@ impl History {
 
     /// Drops the dead that are too old, and the least of them where there are too many.
     fn forget(&mut self) {
+        self.forget_pods();
+        self.forget_containers();
+        let mut known: HashSet<&PodUid> = self.pods.keys().collect();
+        known.extend(self.instances.values().map(|instance| &instance.uid));
+        known.extend(self.past.keys().map(|key| &key.uid));
+        self.names.retain(|uid, _| known.contains(uid));
+    }
+
+    fn forget_pods(&mut self) {
         let (now, memory, polls) = (self.now, self.memory, self.polls);
         let too_old = |died: Duration| now.saturating_sub(died) > memory.dead_for;
-        self.pods.retain(|_, pod| pod.seen.poll == polls || (pod.was_refused() && !too_old(pod.seen.at)));
+        self.pods.retain(|_, pod| {
+            pod.seen.poll == polls || (pod.was_refused() && !too_old(pod.seen.at))
+        });
+        let dead = self.pods.iter().filter(|(_, pod)| pod.seen.poll != polls);
+        let dead = dead.map(|(uid, pod)| (pod.seen.at, uid.clone())).collect();
+        for (_, uid) in surplus(dead, memory.most_dead) {
+            self.pods.remove(&uid);
+        }
+    }
+
+    fn forget_containers(&mut self) {
         if self.past.is_empty() {
             return;
         }
-        let living: HashSet<ContainerKey> = self.instances.iter().map(|(id, instance)| instance.key(id)).collect();
+        let (now, memory) = (self.now, self.memory);
+        let living: HashSet<ContainerKey> =
+            self.instances.iter().map(|(id, instance)| instance.key(id)).collect();
+        let too_old = |died: Duration| now.saturating_sub(died) > memory.dead_for;
         self.past.retain(|key, past| living.contains(key) || !too_old(past.died));
-        let mut dead: Vec<_> = self
-            .past
-            .iter()
-            .filter(|(key, _)| !living.contains(key))
-            .map(|(key, past)| (past.was_refused(), past.died, key.clone()))
-            .collect();
-        dead.sort_unstable();
-        let surplus = dead.len().saturating_sub(memory.most_dead);
-        for (_, _, key) in dead.into_iter().take(surplus) {
+        let dead = self.past.iter().filter(|(key, _)| !living.contains(key));
+        // Those that were refused nothing go first.
+        let dead = dead.map(|(key, past)| ((past.was_refused(), past.died), key.clone())).collect();
+        for (_, key) in surplus(dead, memory.most_dead) {
             self.past.remove(&key);
-        }
-        self.forget_surplus_pods();
-    }
-
-    fn forget_surplus_pods(&mut self) {
-        let polls = self.polls;
-        let dead = self.pods.iter().filter(|(_, pod)| pod.seen.poll != polls);
-        let mut dead: Vec<_> = dead.map(|(uid, pod)| (pod.seen.at, uid.clone())).collect();
-        dead.sort_unstable();
-        let surplus = dead.len().saturating_sub(self.memory.most_dead);
-        for (_, uid) in dead.into_iter().take(surplus) {
-            self.pods.remove(&uid);
         }
     }
 }
 
+/// The least of the dead, as many as are too many.
+fn surplus<T: Ord>(mut dead: Vec<T>, most: usize) -> impl Iterator<Item = T> {
+    dead.sort_unstable();
+    let surplus = dead.len().saturating_sub(most);
+    dead.into_iter().take(surplus)
+}
+
 /// Feeds the counters of a cgroup that is there.
-fn take_in(sizes: &mut BTreeMap<PageSize, Counter>, figures: &[Hugetlb], young: bool, wall: SystemTime) {
+fn take_in(
+    sizes: &mut BTreeMap<PageSize, Counter>,
+    figures: &[Hugetlb],
+    young: bool,
+    wall: SystemTime,
+) {
     for hugetlb in figures {
         let counter = sizes.entry(hugetlb.page_size).or_insert_with(|| Counter::new(young));
         if let Reading::Present(failures) = hugetlb.failures.total() {

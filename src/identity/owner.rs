@@ -58,7 +58,8 @@ pub struct ContainerCgroup {
 impl Owner {
     /// The owner of the cgroup with that path below the hierarchy's root.
     pub fn of(path: &str) -> Self {
-        let components: Vec<&str> = path.split('/').filter(|component| !component.is_empty()).collect();
+        let components: Vec<&str> =
+            path.split('/').filter(|component| !component.is_empty()).collect();
         let pod = components.iter().enumerate().rev().find_map(|(index, component)| {
             let parent = index.checked_sub(1).and_then(|parent| components.get(parent)).copied();
             let pod = PodComponent::parse(component, parent.unwrap_or_default())?;
@@ -75,10 +76,16 @@ impl Owner {
 /// Whether a component that names no pod is kubepods or one of its tiers.
 fn is_tier(last: &str, components: &[&str]) -> bool {
     let name = last.strip_suffix(".slice").unwrap_or(last);
-    let below_cgroup_root = |tier: &str| name.strip_suffix(tier).is_some_and(|root| root.is_empty() || root.ends_with('-'));
+    let below_cgroup_root = |tier: &str| {
+        name.strip_suffix(tier).is_some_and(|root| root.is_empty() || root.ends_with('-'))
+    };
     match name {
-        "burstable" | "besteffort" => components.iter().rev().nth(1).is_some_and(|parent| *parent == "kubepods"),
-        _ => ["kubepods", "kubepods-burstable", "kubepods-besteffort"].into_iter().any(below_cgroup_root),
+        "burstable" | "besteffort" => {
+            components.iter().rev().nth(1).is_some_and(|parent| *parent == "kubepods")
+        }
+        _ => ["kubepods", "kubepods-burstable", "kubepods-besteffort"]
+            .into_iter()
+            .any(below_cgroup_root),
     }
 }
 
@@ -100,12 +107,14 @@ impl<'a> PodComponent<'a> {
     fn parse_systemd(component: &'a str, parent: &str) -> Option<Self> {
         let kubepods_end = component.rfind("kubepods")? + "kubepods".len();
         let (_, after_kubepods) = component.split_at_checked(kubepods_end)?;
-        let (qos, tier) = [(QosClass::Burstable, "-burstable"), (QosClass::BestEffort, "-besteffort")]
-            .into_iter()
-            .find(|(_, tier)| after_kubepods.starts_with(tier))
-            .unwrap_or((QosClass::Guaranteed, ""));
+        let (qos, tier) =
+            [(QosClass::Burstable, "-burstable"), (QosClass::BestEffort, "-besteffort")]
+                .into_iter()
+                .find(|(_, tier)| after_kubepods.starts_with(tier))
+                .unwrap_or((QosClass::Guaranteed, ""));
         let after_pod = after_kubepods.strip_prefix(tier)?.strip_prefix("-pod")?;
-        let uid_end = after_pod.find(".slice").or_else(|| after_pod.find(':')).unwrap_or(after_pod.len());
+        let uid_end =
+            after_pod.find(".slice").or_else(|| after_pod.find(':')).unwrap_or(after_pod.len());
         let (uid, tail) = after_pod.split_at_checked(uid_end)?;
         let slice = component.strip_suffix(after_pod)?.strip_suffix("-pod")?;
         let in_place = parent.strip_suffix(".slice") == Some(slice);
@@ -118,15 +127,26 @@ impl<'a> PodComponent<'a> {
         let qos = match parent {
             "burstable" => QosClass::Burstable,
             "besteffort" => QosClass::BestEffort,
-            _ if parent.ends_with("kubepods") || PodUid::is_unmistakable(uid) => QosClass::Guaranteed,
+            _ if parent.ends_with("kubepods") || PodUid::is_unmistakable(uid) => {
+                QosClass::Guaranteed
+            }
             _ => return None,
         };
-        Some(Self { pod: PodCgroup { uid: PodUid::from_path(uid)?, qos }, tail: "", in_place: true })
+        Some(Self {
+            pod: PodCgroup { uid: PodUid::from_path(uid)?, qos },
+            tail: "",
+            in_place: true,
+        })
     }
 
     /// The owner of the cgroup `below` this component.
     fn owner_of(self, below: &[&str]) -> Owner {
-        let joined = self.tail.strip_prefix(".slice").unwrap_or(self.tail).strip_prefix(':').map(parse_container);
+        let joined = self
+            .tail
+            .strip_prefix(".slice")
+            .unwrap_or(self.tail)
+            .strip_prefix(':')
+            .map(parse_container);
         let (container, in_pod_cgroup, deeper) = match (joined, below) {
             (Some(container), deeper) => (container, false, deeper),
             (None, []) if self.in_place => return Owner::Pod(self.pod),
@@ -181,15 +201,25 @@ mod tests {
 
     #[track_caller]
     fn check(path: &str, owner: &Owner) {
-        let path = path.replace("UIDS", UID_SYSTEMD).replace("UID", UID).replace("OUTER", OUTER).replace("ID", ID);
+        let path = path
+            .replace("UIDS", UID_SYSTEMD)
+            .replace("UID", UID)
+            .replace("OUTER", OUTER)
+            .replace("ID", ID);
         assert_eq!(Owner::of(&path), *owner, "{path}");
     }
 
     #[test]
     fn pods_of_both_drivers() {
         use QosClass::{BestEffort, Burstable, Guaranteed};
-        check("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUIDS.slice", &Owner::Pod(pod(UID, Burstable)));
-        check("/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-podUIDS.slice", &Owner::Pod(pod(UID, BestEffort)));
+        check(
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUIDS.slice",
+            &Owner::Pod(pod(UID, Burstable)),
+        );
+        check(
+            "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-podUIDS.slice",
+            &Owner::Pod(pod(UID, BestEffort)),
+        );
         check("/kubepods.slice/kubepods-podUIDS.slice", &Owner::Pod(pod(UID, Guaranteed)));
         check("/kubepods/burstable/podUID", &Owner::Pod(pod(UID, Burstable)));
         check("/kubepods/besteffort/podUID", &Owner::Pod(pod(UID, BestEffort)));
@@ -202,10 +232,19 @@ mod tests {
     fn containers_of_all_runtimes() {
         use QosClass::{Burstable, Guaranteed};
         let slice = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUIDS.slice";
-        check(&format!("{slice}/cri-containerd-ID.scope"), &container(UID, Burstable, Runtime::Containerd, true));
+        check(
+            &format!("{slice}/cri-containerd-ID.scope"),
+            &container(UID, Burstable, Runtime::Containerd, true),
+        );
         check(&format!("{slice}/crio-ID.scope"), &container(UID, Burstable, Runtime::CriO, true));
-        check(&format!("{slice}/docker-ID.scope"), &container(UID, Burstable, Runtime::Docker, true));
-        check(&format!("{slice}/libpod-ID.scope"), &container(UID, Burstable, Runtime::Podman, true));
+        check(
+            &format!("{slice}/docker-ID.scope"),
+            &container(UID, Burstable, Runtime::Docker, true),
+        );
+        check(
+            &format!("{slice}/libpod-ID.scope"),
+            &container(UID, Burstable, Runtime::Podman, true),
+        );
         check("/kubepods/podUID/ID", &container(UID, Guaranteed, Runtime::Unknown, true));
         check("/kubepods/podUID/crio-ID", &container(UID, Guaranteed, Runtime::CriO, true));
     }
@@ -229,35 +268,60 @@ mod tests {
         use QosClass::{Burstable, Guaranteed};
         let kind = "/system.slice/docker-OUTER.scope/kubelet.slice/kubelet-kubepods.slice";
         check(
-            &format!("{kind}/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-podUIDS.slice/cri-containerd-ID.scope"),
+            &format!(
+                "{kind}/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-podUIDS.slice/cri-containerd-ID.scope"
+            ),
             &container(UID, Burstable, Runtime::Containerd, true),
         );
         check(&format!("{kind}/kubelet-kubepods-podUIDS.slice"), &Owner::Pod(pod(UID, Guaranteed)));
-        check("/docker/OUTER/kubelet/kubepods/burstable/podUID/ID", &container(UID, Burstable, Runtime::Unknown, true));
-        check(&format!("/kubepods/pod{STATIC}/OUTER/kubepods/podUID/ID"), &container(UID, Guaranteed, Runtime::Unknown, true));
+        check(
+            "/docker/OUTER/kubelet/kubepods/burstable/podUID/ID",
+            &container(UID, Burstable, Runtime::Unknown, true),
+        );
+        check(
+            &format!("/kubepods/pod{STATIC}/OUTER/kubepods/podUID/ID"),
+            &container(UID, Guaranteed, Runtime::Unknown, true),
+        );
     }
 
     #[test]
     fn containers_outside_their_pods_cgroup_are_flagged() {
         let outside = container(UID, QosClass::Burstable, Runtime::Containerd, false);
-        check("/system.slice/containerd.service/kubepods-burstable-podUIDS.slice:cri-containerd:ID", &outside);
+        check(
+            "/system.slice/containerd.service/kubepods-burstable-podUIDS.slice:cri-containerd:ID",
+            &outside,
+        );
         check("/kubepods-burstable-podUIDS.slice:cri-containerd:ID", &outside);
         let docker = container(UID, QosClass::Burstable, Runtime::Unknown, false);
         check("/system.slice/docker.service/kubepods-burstable-podUIDS.slice/ID", &docker);
-        check("/system.slice/docker.service/kubepods-burstable-podUIDS.slice", &Owner::PodInfrastructure);
+        check(
+            "/system.slice/docker.service/kubepods-burstable-podUIDS.slice",
+            &Owner::PodInfrastructure,
+        );
     }
 
     #[test]
     fn tiers_and_services() {
         for path in [
-            "/kubepods", "/kubepods.slice", "/kubepods/burstable", "/kubepods.slice/kubepods-besteffort.slice",
-            "/kubelet.slice/kubelet-kubepods.slice", "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice",
+            "/kubepods",
+            "/kubepods.slice",
+            "/kubepods/burstable",
+            "/kubepods.slice/kubepods-besteffort.slice",
+            "/kubelet.slice/kubelet-kubepods.slice",
+            "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice",
         ] {
             check(path, &Owner::Tier);
         }
         for path in [
-            "/", "/system.slice", "/system.slice/postgresql.service", "/machine.slice/machine-qemu.scope",
-            "/system.slice/docker-ID.scope", "/docker/ID", "/podman", "/pods", "/app/burstable",
+            "/",
+            "/system.slice",
+            "/system.slice/postgresql.service",
+            "/machine.slice/machine-qemu.scope",
+            "/system.slice/docker-ID.scope",
+            "/docker/ID",
+            "/podman",
+            "/pods",
+            "/app/burstable",
         ] {
             check(path, &Owner::Service);
         }

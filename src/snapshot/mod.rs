@@ -4,6 +4,8 @@
 //! such file, or could not be read, and a [`Limit`] says "unlimited" without a number.
 
 mod cgroup;
+#[cfg(test)]
+pub mod example;
 mod pool;
 mod process;
 mod reading;

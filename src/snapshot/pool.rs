@@ -100,7 +100,10 @@ mod tests {
 
     #[test]
     fn a_reservation_made_between_two_reads_is_no_negative_pool() {
-        assert_eq!(pool(Reading::Present(Pages(1)), Reading::Present(Pages(2))).available(), Reading::Present(Pages(0)));
+        assert_eq!(
+            pool(Reading::Present(Pages(1)), Reading::Present(Pages(2))).available(),
+            Reading::Present(Pages(0))
+        );
     }
 
     #[test]

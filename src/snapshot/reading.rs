@@ -49,7 +49,9 @@ impl<T> Reading<T> {
         match (self, other) {
             (Self::Failed, _) | (_, Self::Failed) => Self::Failed,
             (Self::Present(a), Self::Present(b)) => f(a, b).map_or(Self::Failed, Self::Present),
-            (Self::Present(value), Self::Absent) | (Self::Absent, Self::Present(value)) => Self::Present(value),
+            (Self::Present(value), Self::Absent) | (Self::Absent, Self::Present(value)) => {
+                Self::Present(value)
+            }
             (Self::Absent, Self::Absent) => Self::Absent,
         }
     }

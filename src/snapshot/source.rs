@@ -63,7 +63,14 @@ impl Problems {
     pub fn add(&mut self, problem: impl FnOnce() -> String) {
         match self.first {
             // Paths and contents are anyone's; what is shown on a terminal must not command it.
-            None => self.first = Some(problem().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()),
+            None => {
+                self.first = Some(
+                    problem()
+                        .chars()
+                        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+                        .collect(),
+                );
+            }
             Some(_) => self.others += 1,
         }
     }

@@ -12,7 +12,12 @@ use crate::snapshot::{BuddyAllocations, Memory, Problems, Reading};
 use crate::units::{Bytes, PageSize};
 
 /// Reads both files.
-pub(super) fn read(proc: &Path, files: &mut KernelFiles, meminfo: &mut Problems, vmstat: &mut Problems) -> Memory {
+pub(super) fn read(
+    proc: &Path,
+    files: &mut KernelFiles,
+    meminfo: &mut Problems,
+    vmstat: &mut Problems,
+) -> Memory {
     let (default_page_size, hugetlb) = read_meminfo(&proc.join("meminfo"), files, meminfo);
     let path = proc.join("vmstat");
     let mut counter = |field: &str| {
@@ -36,7 +41,12 @@ fn read_meminfo(
 ) -> (Reading<PageSize>, Reading<Bytes>) {
     let mut kilobytes = |field: &str| {
         let expected = format!("`{field}: <number> kB`");
-        flatten(&files.read(path, &expected, |text| parse::meminfo_kilobytes(text, field), problems))
+        flatten(&files.read(
+            path,
+            &expected,
+            |text| parse::meminfo_kilobytes(text, field),
+            problems,
+        ))
     };
     let (size, hugetlb) = (kilobytes("Hugepagesize"), kilobytes("Hugetlb"));
     (size.and_then(|size: Bytes| PageSize::from_bytes(size.0)), hugetlb)

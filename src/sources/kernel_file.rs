@@ -83,7 +83,9 @@ fn parse_or_complain<T>(
         Some(value) => Reading::Present(value),
         None => {
             let found: String = text.chars().take(60).collect();
-            problems.add(|| format!("can't understand {}: expected {expected}, found {found:?}", path.display()));
+            problems.add(|| {
+                format!("can't understand {}: expected {expected}, found {found:?}", path.display())
+            });
             Reading::Failed
         }
     }
@@ -107,7 +109,8 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("file");
         let mut files = KernelFiles::default();
-        let mut read = |problems: &mut Problems| files.read(&path, "a number", parse::number, problems);
+        let mut read =
+            |problems: &mut Problems| files.read(&path, "a number", parse::number, problems);
 
         let mut problems = Problems::default();
         assert_eq!(read(&mut problems), Reading::Absent);
@@ -119,7 +122,10 @@ mod tests {
         std::fs::write(&path, b"\xff7\n").expect("written");
         assert_eq!(read(&mut problems), Reading::Failed);
         let text = health(problems);
-        assert!(text.contains("expected a number") && text.contains(&path.display().to_string()), "{text}");
+        assert!(
+            text.contains("expected a number") && text.contains(&path.display().to_string()),
+            "{text}"
+        );
 
         let mut problems = Problems::default();
         std::fs::remove_file(&path).expect("removed");
@@ -131,7 +137,12 @@ mod tests {
     #[test]
     fn a_listed_file_that_is_missing_means_that_the_cgroup_is_gone() {
         let mut files = KernelFiles::default();
-        let read = files.read_listed(Path::new("/nonexistent/x"), "a number", parse::number, &mut Problems::default());
+        let read = files.read_listed(
+            Path::new("/nonexistent/x"),
+            "a number",
+            parse::number,
+            &mut Problems::default(),
+        );
         assert_eq!(read, Err(Gone));
         assert!(is_gone(&io::Error::from_raw_os_error(Errno::ENODEV as i32)));
         assert!(!is_gone(&io::Error::from_raw_os_error(Errno::EACCES as i32)));

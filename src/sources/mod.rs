@@ -104,5 +104,7 @@ impl Reader {
 
 fn no_names(roots: &Roots) -> Health {
     let (pods, containers) = (roots.pod_logs.display(), roots.container_logs.display());
-    Health::Down(format!("neither {pods} nor {containers} exists: pods are shown by uid, without names"))
+    Health::Down(format!(
+        "neither {pods} nor {containers} exists: pods are shown by uid, without names"
+    ))
 }

@@ -60,7 +60,9 @@ pub(super) fn numa_stat(text: &str) -> Option<Vec<NumaUsage>> {
 pub(super) fn meminfo_kilobytes(text: &str, field: &str) -> Option<Option<Bytes>> {
     match text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')) {
         None => Some(None),
-        Some(rest) => number(rest.trim_start().strip_suffix("kB")?)?.checked_mul(1024).map(|bytes| Some(Bytes(bytes))),
+        Some(rest) => number(rest.trim_start().strip_suffix("kB")?)?
+            .checked_mul(1024)
+            .map(|bytes| Some(Bytes(bytes))),
     }
 }
 
@@ -116,7 +118,9 @@ mod tests {
     #[test]
     fn numbers_are_digits_and_nothing_else() {
         assert_eq!(number("134217728\n"), Some(134_217_728));
-        for text in ["", "\n", "max", "-1\n", "+1", "1 2", "0x10", " 1", "18446744073709551616", "1\n2\n"] {
+        for text in
+            ["", "\n", "max", "-1\n", "+1", "1 2", "0x10", " 1", "18446744073709551616", "1\n2\n"]
+        {
             assert_eq!(number(text), None, "{text:?}");
         }
     }
@@ -129,7 +133,9 @@ mod tests {
 
     #[test]
     fn limits_in_all_their_spellings() {
-        for text in ["max\n", "9223372036854771712\n", "4611686018427387904\n", "9223372036852678656\n"] {
+        for text in
+            ["max\n", "9223372036854771712\n", "4611686018427387904\n", "9223372036852678656\n"]
+        {
             assert_eq!(limit(text), Some(Limit::Unlimited), "{text:?}");
         }
         assert_eq!(limit("0\n"), Some(Limit::At(Bytes::ZERO)));
@@ -149,9 +155,19 @@ mod tests {
     #[test]
     fn numa_stat_of_both_versions() {
         let node = |node, mib| NumaUsage { node: NumaNode(node), usage: Bytes(mib * MI) };
-        assert_eq!(numa_stat("total=6291456 N0=4194304 N1=2097152\n"), Some(vec![node(0, 4), node(1, 2)]));
-        assert_eq!(numa_stat("total=0 N0=0\nhierarchical_total=4194304 N0=4194304\n"), Some(vec![node(0, 4)]));
-        assert_eq!(numa_stat("total=0 N0=18446744073705357312\n"), Some(vec![]), "a part below zero is left out");
+        assert_eq!(
+            numa_stat("total=6291456 N0=4194304 N1=2097152\n"),
+            Some(vec![node(0, 4), node(1, 2)])
+        );
+        assert_eq!(
+            numa_stat("total=0 N0=0\nhierarchical_total=4194304 N0=4194304\n"),
+            Some(vec![node(0, 4)])
+        );
+        assert_eq!(
+            numa_stat("total=0 N0=18446744073705357312\n"),
+            Some(vec![]),
+            "a part below zero is left out"
+        );
         for text in ["", "N0=1\n", "total=\n", "total=1 N0\n", "total=1 X0=1\n", "total=1 N0=x\n"] {
             assert_eq!(numa_stat(text), None, "{text:?}");
         }
@@ -163,9 +179,16 @@ mod tests {
         assert_eq!(meminfo_kilobytes(meminfo, "Hugetlb"), Some(Some(Bytes(1_024_000 * 1024))));
         assert_eq!(meminfo_kilobytes(meminfo, "Hugepagesize"), Some(Some(Bytes(2 * MI))));
         assert_eq!(meminfo_kilobytes("MemTotal: 1 kB\n", "Hugetlb"), Some(None), "no such field");
-        assert_eq!(meminfo_kilobytes("Hugetlb: 18446744073709551615 kB\n", "Hugetlb"), None, "too large");
+        assert_eq!(
+            meminfo_kilobytes("Hugetlb: 18446744073709551615 kB\n", "Hugetlb"),
+            None,
+            "too large"
+        );
         assert_eq!(meminfo_kilobytes("Hugetlb: 5\n", "Hugetlb"), None, "no unit");
-        assert_eq!(vmstat("htlb_buddy_alloc_success 500\n", "htlb_buddy_alloc_success"), Some(Some(500)));
+        assert_eq!(
+            vmstat("htlb_buddy_alloc_success 500\n", "htlb_buddy_alloc_success"),
+            Some(Some(500))
+        );
         assert_eq!(vmstat("nr_free_pages 1\n", "htlb_buddy_alloc_fail"), Some(None));
     }
 
@@ -180,7 +203,13 @@ mod tests {
         ] {
             assert_eq!(file_name(name), Some((two_mebibytes, kind)), "{name}");
         }
-        for name in ["hugetlb.2MB", "hugetlb.2MB.", "hugetlb.3MB.current", "memory.current", "hugetlb.2MB.rsvd.max_usage_in_bytes"] {
+        for name in [
+            "hugetlb.2MB",
+            "hugetlb.2MB.",
+            "hugetlb.3MB.current",
+            "memory.current",
+            "hugetlb.2MB.rsvd.max_usage_in_bytes",
+        ] {
             assert_eq!(file_name(name), None, "{name}");
         }
     }

@@ -24,7 +24,9 @@ pub fn scan(roots: &Roots) -> Names {
         }
     });
     for uid in index.disputed() {
-        problems.add(|| format!("{} holds contradictory names for pod {uid}", roots.pod_logs.display()));
+        problems.add(|| {
+            format!("{} holds contradictory names for pod {uid}", roots.pod_logs.display())
+        });
     }
     let health = (pods || containers).then(|| problems.into_health());
     Names { index: Arc::new(index), health }
@@ -43,7 +45,9 @@ fn list(directory: &Path, problems: &mut Problems, mut each: impl FnMut(&str, &P
     for (number, entry) in entries.enumerate() {
         match entry {
             _ if number >= MOST_ENTRIES => {
-                problems.add(|| format!("{} has more than {MOST_ENTRIES} entries", directory.display()));
+                problems.add(|| {
+                    format!("{} has more than {MOST_ENTRIES} entries", directory.display())
+                });
                 break;
             }
             Ok(entry) => {

@@ -21,7 +21,8 @@ pub(super) fn read(sys: &Path, files: &mut KernelFiles, problems: &mut Problems)
     let sizes = match page_sizes(&directory, problems) {
         Ok(sizes) => sizes,
         Err(error) => {
-            problems.add(|| format!("can't list {}: {error}; no pool is shown", directory.display()));
+            problems
+                .add(|| format!("can't list {}: {error}; no pool is shown", directory.display()));
             return Vec::new();
         }
     };
@@ -41,7 +42,12 @@ pub(super) fn read(sys: &Path, files: &mut KernelFiles, problems: &mut Problems)
 }
 
 /// Adds the NUMA nodes' parts. False where the kernel knows no nodes, which is no fault.
-pub(super) fn read_nodes(sys: &Path, files: &mut KernelFiles, pools: &mut [Pool], problems: &mut Problems) -> bool {
+pub(super) fn read_nodes(
+    sys: &Path,
+    files: &mut KernelFiles,
+    pools: &mut [Pool],
+    problems: &mut Problems,
+) -> bool {
     let directory = sys.join("devices/system/node");
     let entries = match fs::read_dir(&directory) {
         Ok(entries) => entries,
@@ -52,7 +58,8 @@ pub(super) fn read_nodes(sys: &Path, files: &mut KernelFiles, pools: &mut [Pool]
         }
     };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut nodes: Vec<NumaNode> = names.filter_map(|name| NumaNode::from_name(&name, "node")).collect();
+    let mut nodes: Vec<NumaNode> =
+        names.filter_map(|name| NumaNode::from_name(&name, "node")).collect();
     nodes.sort_unstable();
     for node in nodes {
         let hugepages = directory.join(format!("node{node}/hugepages"));

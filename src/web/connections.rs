@@ -41,7 +41,8 @@ impl Connections {
     pub(super) fn admit(&self, now: Instant) -> Ticket {
         let mut open = self.lock();
         if open.slots.len() >= MOST {
-            let oldest = open.slots.iter().min_by_key(|(id, slot)| (slot.since, **id)).map(|(id, _)| *id);
+            let oldest =
+                open.slots.iter().min_by_key(|(id, slot)| (slot.since, **id)).map(|(id, _)| *id);
             let slot = oldest.and_then(|id| open.slots.remove(&id));
             if let Some(task) = slot.and_then(|slot| slot.task) {
                 task.abort();
@@ -96,7 +97,8 @@ mod tests {
         let start = Instant::now();
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
         let connections = Connections::default();
-        let mut tickets: Vec<Ticket> = (0..MOST as u64).map(|moment| connections.admit(at(moment))).collect();
+        let mut tickets: Vec<Ticket> =
+            (0..MOST as u64).map(|moment| connections.admit(at(moment))).collect();
         tickets[0].request(at(10_000));
         let newcomer = connections.admit(at(10_001));
         let ids = |connections: &Connections| {

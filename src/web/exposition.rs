@@ -24,12 +24,13 @@ impl Exposition {
     pub(super) async fn gzip(&self, view: Arc<View>) -> Result<Bytes, JoinError> {
         let mut newest = self.newest.lock().await;
         let number = view.poll.number;
-        if let Some((of, body)) = &*newest {
-            if *of == number {
-                return Ok(body.clone());
-            }
+        if let Some((of, body)) = &*newest
+            && *of == number
+        {
+            return Ok(body.clone());
         }
-        let body = task::spawn_blocking(move || compress(metrics::encode(&view).as_bytes())).await?;
+        let body =
+            task::spawn_blocking(move || compress(metrics::encode(&view).as_bytes())).await?;
         *newest = Some((number, body.clone()));
         Ok(body)
     }
@@ -55,7 +56,8 @@ pub(super) fn accepts_gzip(header: &str) -> bool {
         header.split(',').find_map(|coding| {
             let mut parts = coding.split(';').map(str::trim);
             let name = parts.next()?;
-            let quality = parts.find_map(|part| part.strip_prefix("q=")?.trim().parse::<f32>().ok());
+            let quality =
+                parts.find_map(|part| part.strip_prefix("q=")?.trim().parse::<f32>().ok());
             name.eq_ignore_ascii_case(wanted).then(|| quality.unwrap_or(1.0))
         })
     };
@@ -68,7 +70,15 @@ mod tests {
 
     #[test]
     fn gzip_is_sent_only_to_those_who_take_it() {
-        for header in ["gzip", "GZIP", "deflate, gzip", "gzip;q=0.5", "gzip; q=1.0, *;q=0", "*", "br , gzip ;q=0.1"] {
+        for header in [
+            "gzip",
+            "GZIP",
+            "deflate, gzip",
+            "gzip;q=0.5",
+            "gzip; q=1.0, *;q=0",
+            "*",
+            "br , gzip ;q=0.1",
+        ] {
             assert!(accepts_gzip(header), "{header}");
         }
         for header in ["", "identity", "gzip;q=0", "gzip;q=0.0, *", "deflate", "*;q=0", "xgzip"] {

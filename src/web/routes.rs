@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
+use hyper::header::{
+    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY,
+};
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::exposition::accepts_gzip;
@@ -37,9 +39,11 @@ async fn scrape(site: &Site, headers: &HeaderMap) -> Answer {
     let Some(view) = site.view.borrow().clone() else {
         return text(StatusCode::SERVICE_UNAVAILABLE, "the first snapshot is not taken yet");
     };
-    let encodings: Vec<_> = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
+    let encodings: Vec<_> =
+        headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
     let gzip = accepts_gzip(&encodings.join(","));
-    let body = if gzip { site.exposition.gzip(view).await } else { site.exposition.plain(view).await };
+    let body =
+        if gzip { site.exposition.gzip(view).await } else { site.exposition.plain(view).await };
     let Ok(body) = body else {
         return text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be encoded");
     };
@@ -55,7 +59,8 @@ async fn scrape(site: &Site, headers: &HeaderMap) -> Answer {
 
 fn healthy(site: &Site) -> Answer {
     let now = Instant::now().saturating_duration_since(site.started);
-    let last = site.view.borrow().as_ref().map(|view| view.snapshot.taken.since_start).unwrap_or_default();
+    let last =
+        site.view.borrow().as_ref().map(|view| view.snapshot.taken.since_start).unwrap_or_default();
     let age = now.saturating_sub(last);
     if age <= STUCK.max(site.poll_interval * 3) {
         text(StatusCode::OK, "healthy")
@@ -77,12 +82,16 @@ fn ready(site: &Site) -> Answer {
 fn text(status: StatusCode, line: &str) -> Answer {
     let mut response = Response::new(Full::new(Bytes::from(format!("{line}\n"))));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
 
 fn html(page: String) -> Answer {
     let mut response = Response::new(Full::new(Bytes::from(page)));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     response
 }

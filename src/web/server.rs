@@ -74,7 +74,14 @@ impl Site {
         poll_interval: Duration,
         ending: watch::Receiver<bool>,
     ) -> Self {
-        Self { view, telemetry_path, started, poll_interval, ending, exposition: Exposition::default() }
+        Self {
+            view,
+            telemetry_path,
+            started,
+            poll_interval,
+            ending,
+            exposition: Exposition::default(),
+        }
     }
 }
 
@@ -90,7 +97,8 @@ impl Server {
         let mut listeners = Vec::new();
         for address in addresses {
             let listener = listen(*address).await;
-            listeners.push(listener.map_err(|source| ServeError::Listen { address: *address, source })?);
+            listeners
+                .push(listener.map_err(|source| ServeError::Listen { address: *address, source })?);
         }
         Ok(Self { listeners })
     }

@@ -3,7 +3,9 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -22,27 +24,38 @@ pub struct Agent {
 
 /// How an agent is started.
 pub struct Start {
-    command: Command,
+    program: PathBuf,
+    arguments: Vec<String>,
+    user: Option<u32>,
 }
 
 impl Start {
     /// With these flags, polling every 100 ms, on loopback. `HUGETLB_EXPORTER_BINARY` names another build of it.
     pub fn new(flags: &[String]) -> Self {
-        let binary = std::env::var_os("HUGETLB_EXPORTER_BINARY");
-        let mut command = Command::new(binary.unwrap_or_else(|| env!("CARGO_BIN_EXE_hugetlb-exporter").into()));
-        command.args(["--web.listen-address=127.0.0.1:0", "--poll.interval=100ms"]).args(flags);
-        Self { command }
+        let program = std::env::var_os("HUGETLB_EXPORTER_BINARY");
+        let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_hugetlb-exporter").into());
+        let ours = ["--web.listen-address=127.0.0.1:0", "--poll.interval=100ms"].map(str::to_owned);
+        let arguments = ours.into_iter().chain(flags.iter().cloned()).collect();
+        Self { program: program.into(), arguments, user: None }
     }
 
     /// As that user and group, without any privilege.
     pub fn user(mut self, id: u32) -> Self {
-        self.command.uid(id).gid(id);
+        self.user = Some(id);
         self
     }
 
     /// Starts it and waits until it is ready.
-    pub fn go(mut self) -> Agent {
-        let mut child = self.command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the agent starts");
+    pub fn go(self) -> Agent {
+        // The build may lie where only its owner may look, so another user gets a copy.
+        let copy = self.user.map(|_| copy_for_all(&self.program));
+        let program = copy.as_ref().map_or(self.program, |copy| copy.path().join("agent"));
+        let mut command = Command::new(program);
+        if let Some(id) = self.user {
+            command.uid(id).gid(id);
+        }
+        command.args(self.arguments).stdin(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the agent starts");
         let stderr = child.stderr.take().expect("its log");
         let log = Arc::new(Mutex::new(Vec::new()));
         let lines = Arc::clone(&log);
@@ -63,6 +76,14 @@ impl Start {
         wait_for("the agent to be ready", || (agent.get("/-/ready").status == 200).then_some(()));
         agent
     }
+}
+
+/// A copy of the program that anyone may execute.
+fn copy_for_all(program: &Path) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("open to all");
+    fs::copy(program, directory.path().join("agent")).expect("a copy");
+    directory
 }
 
 impl Agent {
@@ -90,9 +111,13 @@ impl Agent {
 
     /// Its metrics, read wholly after this call: the poll under way now does not count.
     pub fn fresh(&self) -> Exposition {
-        let number = |exposition: &Exposition| exposition.value("hugetlb_exporter_polls_total", &[]).expect("polls");
+        let number = |exposition: &Exposition| {
+            exposition.value("hugetlb_exporter_polls_total", &[]).expect("polls")
+        };
         let enough = number(&self.scrape()) + 2.0;
-        wait_for("a fresh snapshot", || Some(self.scrape()).filter(|exposition| number(exposition) >= enough))
+        wait_for("a fresh snapshot", || {
+            Some(self.scrape()).filter(|exposition| number(exposition) >= enough)
+        })
     }
 
     /// What it has logged.
@@ -113,7 +138,8 @@ impl Agent {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().try_into().expect("a pid")), signal).expect("it is there");
+        kill(Pid::from_raw(self.child.id().try_into().expect("a pid")), signal)
+            .expect("it is there");
     }
 }
 

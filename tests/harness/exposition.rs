@@ -23,14 +23,24 @@ impl Exposition {
     /// Takes the text format apart.
     pub fn parse(text: &str) -> Self {
         let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-        Self { samples: lines.map(|line| parse_sample(line).unwrap_or_else(|| panic!("no sample: {line}"))).collect() }
+        Self {
+            samples: lines
+                .map(|line| parse_sample(line).unwrap_or_else(|| panic!("no sample: {line}")))
+                .collect(),
+        }
     }
 
     /// The samples of a family that have these labels.
-    pub fn with<'a>(&'a self, name: &'a str, labels: &'a [(&'a str, &'a str)]) -> impl Iterator<Item = &'a Sample> {
+    pub fn with<'a>(
+        &'a self,
+        name: &'a str,
+        labels: &'a [(&'a str, &'a str)],
+    ) -> impl Iterator<Item = &'a Sample> {
         self.samples.iter().filter(move |sample| {
             sample.name == name
-                && labels.iter().all(|(label, value)| sample.labels.get(*label).is_some_and(|found| found == value))
+                && labels.iter().all(|(label, value)| {
+                    sample.labels.get(*label).is_some_and(|found| found == value)
+                })
         })
     }
 
@@ -52,7 +62,13 @@ impl Exposition {
 fn parse_sample(line: &str) -> Option<Sample> {
     let (name, rest) = match line.find(['{', ' '])? {
         at if line[at..].starts_with('{') => (&line[..at], &line[at + 1..]),
-        at => return Some(Sample { name: line[..at].into(), labels: BTreeMap::new(), value: line[at + 1..].parse().ok()? }),
+        at => {
+            return Some(Sample {
+                name: line[..at].into(),
+                labels: BTreeMap::new(),
+                value: line[at + 1..].parse().ok()?,
+            });
+        }
     };
     let mut labels = BTreeMap::new();
     let mut rest = rest;

@@ -12,7 +12,8 @@ use crate::machine::Machine;
 const A: &str = "aaaaaaaa0123456789abcdef0123456789abcdef0123456789abcdef01234567";
 const B: &str = "bbbbbbbb0123456789abcdef0123456789abcdef0123456789abcdef01234567";
 const UID: &str = "6f1c2a3b-4d5e-4f60-8a7b-9c0d1e2f3a4b";
-const POSTGRES: [(&str, &str); 3] = [("namespace", "prod"), ("pod", "db-0"), ("container", "postgres")];
+const POSTGRES: [(&str, &str); 3] =
+    [("namespace", "prod"), ("pod", "db-0"), ("container", "postgres")];
 
 struct Node {
     machine: Machine,
@@ -53,7 +54,8 @@ impl Node {
     fn name(&self, id: &str, container: &str, attempt: u32) {
         let links = self.machine.root().join("var/log/containers");
         let target = format!("/var/log/pods/prod_db-0_{UID}/{container}/{attempt}.log");
-        std::os::unix::fs::symlink(target, links.join(format!("db-0_prod_{container}-{id}.log"))).expect("linked");
+        std::os::unix::fs::symlink(target, links.join(format!("db-0_prod_{container}-{id}.log")))
+            .expect("linked");
     }
 }
 
@@ -68,7 +70,11 @@ fn a_source_that_fails_is_said_once_and_costs_no_other_its_figures() {
     write(&limit, "rubbish");
     let broken = node.agent.fresh();
     assert_eq!(broken.value("hugetlb_exporter_source_up", &[("source", "cgroups")]), Some(0.0));
-    assert_eq!(broken.value("hugetlb_pod_limit_bytes", &[]), None, "no figure is better than a wrong one");
+    assert_eq!(
+        broken.value("hugetlb_pod_limit_bytes", &[]),
+        None,
+        "no figure is better than a wrong one"
+    );
     assert_eq!(broken.value("hugetlb_container_limit_bytes", &POSTGRES), Some(134_217_728.0));
     assert_eq!(broken.value("hugetlb_exporter_source_up", &[("source", "pools")]), Some(1.0));
     node.agent.fresh();
@@ -113,11 +119,19 @@ fn what_was_refused_is_remembered_after_its_cgroup_is_gone() {
     let node = Node::seed();
     fs::remove_dir_all(node.pod()).expect("the pod goes");
     let scrape = wait_for("the pod to be gone", || {
-        Some(node.agent.fresh()).filter(|scrape| scrape.value("hugetlb_pod_usage_bytes", &[]).is_none())
+        Some(node.agent.fresh())
+            .filter(|scrape| scrape.value("hugetlb_pod_usage_bytes", &[]).is_none())
     });
-    assert_eq!(scrape.value("hugetlb_pod_failures_total", &[("uid", UID), ("pod", "db-0")]), Some(1.0));
+    assert_eq!(
+        scrape.value("hugetlb_pod_failures_total", &[("uid", UID), ("pod", "db-0")]),
+        Some(1.0)
+    );
     assert_eq!(scrape.value("hugetlb_container_failures_total", &POSTGRES), Some(1.0));
-    assert_eq!(scrape.value("hugetlb_container_usage_bytes", &POSTGRES), None, "what is gone uses nothing");
+    assert_eq!(
+        scrape.value("hugetlb_container_usage_bytes", &POSTGRES),
+        None,
+        "what is gone uses nothing"
+    );
     assert_eq!(scrape.value("hugetlb_container_info", &POSTGRES), None);
 }
 
@@ -159,11 +173,20 @@ fn with_nothing_to_see_it_is_ready_and_says_what_is_missing_once() {
     let agent = Start::new(&machine.flags()).go();
     let scrape = agent.fresh();
     for source in ["pools", "cgroups"] {
-        assert_eq!(scrape.value("hugetlb_exporter_source_up", &[("source", source)]), Some(0.0), "{source}");
-        let said = agent.log().iter().filter(|line| line.contains(&format!("source={source}"))).count();
+        assert_eq!(
+            scrape.value("hugetlb_exporter_source_up", &[("source", source)]),
+            Some(0.0),
+            "{source}"
+        );
+        let said =
+            agent.log().iter().filter(|line| line.contains(&format!("source={source}"))).count();
         assert_eq!(said, 1, "{source}: {:?}", agent.log());
     }
-    assert_eq!(scrape.value("hugetlb_exporter_source_up", &[("source", "pod-logs")]), None, "there are no pods to name");
+    assert_eq!(
+        scrape.value("hugetlb_exporter_source_up", &[("source", "pod-logs")]),
+        None,
+        "there are no pods to name"
+    );
     assert_eq!(agent.get("/-/healthy").status, 200);
 }
 
@@ -171,14 +194,20 @@ fn with_nothing_to_see_it_is_ready_and_says_what_is_missing_once() {
 fn a_hierarchy_that_comes_late_is_found() {
     let machine = Machine::named("no-controller");
     let agent = Start::new(&machine.flags()).go();
-    assert_eq!(agent.fresh().value("hugetlb_exporter_source_up", &[("source", "cgroups")]), Some(0.0));
+    assert_eq!(
+        agent.fresh().value("hugetlb_exporter_source_up", &[("source", "cgroups")]),
+        Some(0.0)
+    );
     let root = machine.root().join("sys/fs/cgroup");
     write(&root.join("cgroup.controllers"), "cpu memory hugetlb");
     fs::create_dir(root.join("app")).expect("made");
     write(&root.join("app/hugetlb.2MB.current"), "2097152");
     let scrape = agent.fresh();
     assert_eq!(scrape.value("hugetlb_exporter_source_up", &[("source", "cgroups")]), Some(1.0));
-    assert_eq!(scrape.value("hugetlb_cgroup_usage_bytes", &[("cgroup", "/app")]), Some(2_097_152.0));
+    assert_eq!(
+        scrape.value("hugetlb_cgroup_usage_bytes", &[("cgroup", "/app")]),
+        Some(2_097_152.0)
+    );
 }
 
 #[test]

@@ -27,8 +27,16 @@ fn refused(arguments: &[&str], environment: &[(&str, &str)], parts: &[&str]) {
 #[test]
 fn a_wrong_flag_gets_one_line_that_names_it_its_value_and_the_form_expected() {
     refused(&["--poll.interval=2"], &[], &["--poll.interval", "'2'", "such as 2s"]);
-    refused(&["--web.listen-address", "localhost:1"], &[], &["--web.listen-address", "'localhost:1'", "IP:PORT"]);
-    refused(&["--web.telemetry-path=metrics"], &[], &["--web.telemetry-path", "'metrics'", "/metrics"]);
+    refused(
+        &["--web.listen-address", "localhost:1"],
+        &[],
+        &["--web.listen-address", "'localhost:1'", "IP:PORT"],
+    );
+    refused(
+        &["--web.telemetry-path=metrics"],
+        &[],
+        &["--web.telemetry-path", "'metrics'", "/metrics"],
+    );
     refused(&["--log.level=loud"], &[], &["--log.level", "'loud'", "debug, info, warn, error"]);
     refused(&["report", "--output", "xml"], &[], &["--output", "'xml'", "table, json, prometheus"]);
     refused(&["--no-such-flag"], &[], &["--no-such-flag"]);
@@ -40,7 +48,10 @@ fn a_wrong_value_from_the_environment_is_traced_to_its_variable() {
     let variable = "HUGETLB_EXPORTER_POLL_INTERVAL";
     refused(&[], &[(variable, "soon")], &["--poll.interval", "'soon'", variable]);
     let output = run(&["--poll.interval=soon"], &[]);
-    assert!(!String::from_utf8_lossy(&output.stderr).contains(variable), "it came from the command line");
+    assert!(
+        !String::from_utf8_lossy(&output.stderr).contains(variable),
+        "it came from the command line"
+    );
 }
 
 #[test]
@@ -53,7 +64,10 @@ fn help_and_version_are_no_errors() {
     }
     assert!(!text.contains("touch-child"), "the tenant for tests is nobody's business");
     let version = run(&["--version"], &[]);
-    assert!(String::from_utf8_lossy(&version.stdout).starts_with("hugetlb-exporter 0."), "{version:?}");
+    assert!(
+        String::from_utf8_lossy(&version.stdout).starts_with("hugetlb-exporter 0."),
+        "{version:?}"
+    );
 }
 
 #[test]
@@ -72,7 +86,8 @@ fn a_report_says_what_it_finds_and_what_it_does_not() {
     let mut arguments = vec!["report".to_owned()];
     arguments.extend(seed.flags());
     let report = |more: &[&str]| {
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        let arguments: Vec<&str> =
+            arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
         run(&arguments, &[])
     };
     let table = report(&[]);

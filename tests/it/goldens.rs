@@ -28,11 +28,15 @@ fn every_machine_is_shown_as_it_was() {
         let root = machine.root().display().to_string();
         let metrics = metrics::encode(&view);
         check_exposition(&name, &metrics);
-        let lines = metrics.lines().filter(|line| !VARYING.iter().any(|start| line.starts_with(start)));
-        let metrics: String = lines.filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+        let lines =
+            metrics.lines().filter(|line| !VARYING.iter().any(|start| line.starts_with(start)));
+        let metrics: String =
+            lines.filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect();
         expect_file![golden(&format!("{name}.prom"))].assert_eq(&metrics.replace(&root, "ROOT"));
-        expect_file![golden(&format!("{name}.json"))].assert_eq(&report::json(&view).replace(&root, "ROOT"));
-        expect_file![golden(&format!("{name}.txt"))].assert_eq(&report::table(&view).replace(&root, "ROOT"));
+        expect_file![golden(&format!("{name}.json"))]
+            .assert_eq(&report::json(&view).replace(&root, "ROOT"));
+        expect_file![golden(&format!("{name}.txt"))]
+            .assert_eq(&report::table(&view).replace(&root, "ROOT"));
     }
 }
 
@@ -72,7 +76,8 @@ fn the_table_fits_a_terminal() {
 
 #[test]
 fn the_reference_of_metrics_is_made_from_their_table() {
-    expect_file![Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/METRICS.md")].assert_eq(&metrics::reference());
+    expect_file![Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/METRICS.md")]
+        .assert_eq(&metrics::reference());
 }
 
 #[test]

@@ -7,7 +7,8 @@ use crate::machine::Machine;
 
 /// Replaces one file of a real machine's by bytes that make no sense, or make almost some.
 fn spoil(text: &str, pick: usize, with: &str) -> String {
-    let files: Vec<usize> = text.lines().enumerate().filter(|(_, line)| line.contains(" = ")).map(|(n, _)| n).collect();
+    let files: Vec<usize> =
+        text.lines().enumerate().filter(|(_, line)| line.contains(" = ")).map(|(n, _)| n).collect();
     let spoiled = files.get(pick % files.len()).copied();
     let lines = text.lines().enumerate().map(|(number, line)| match line.split_once(" = ") {
         Some((name, _)) if Some(number) == spoiled => format!("{name} = {with}\n"),

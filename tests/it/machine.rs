@@ -25,7 +25,8 @@ impl Machine {
     /// The machine of `tests/nodes/<name>.node`.
     pub fn named(name: &str) -> Self {
         let path = nodes().join(format!("{name}.node"));
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let text =
+            fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Self::from_text(&text)
     }
 
@@ -47,7 +48,9 @@ impl Machine {
 
     fn entry(&self, directory: &Path, line: &str) -> bool {
         let root = self.root().display().to_string();
-        if let Some((name, text)) = line.split_once(" = ").or_else(|| Some((line.strip_suffix(" =")?, ""))) {
+        if let Some((name, text)) =
+            line.split_once(" = ").or_else(|| Some((line.strip_suffix(" =")?, "")))
+        {
             let mut bytes = unescape(&text.replace("ROOT", &root)).into_vec();
             bytes.push(b'\n');
             fs::write(directory.join(unescape(name)), bytes).is_ok()
@@ -100,7 +103,8 @@ pub fn nodes() -> PathBuf {
 pub fn all() -> Vec<String> {
     let entries = fs::read_dir(nodes()).expect("tests/nodes");
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<_> = names.filter_map(|name| Some(name.strip_suffix(".node")?.to_owned())).collect();
+    let mut names: Vec<_> =
+        names.filter_map(|name| Some(name.strip_suffix(".node")?.to_owned())).collect();
     names.sort_unstable();
     names
 }

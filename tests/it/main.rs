@@ -1,5 +1,15 @@
 //! Tests that need no root and no huge pages: whole machines as text files, the command, the server, the tree.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::exit,
+    clippy::string_slice,
+    reason = "a test may fail loudly"
+)]
+
+#[allow(dead_code, reason = "each test target uses a part of it")]
 #[path = "../harness/mod.rs"]
 mod harness;
 mod machine;
@@ -8,4 +18,4 @@ mod laws;
 mod command;
 mod agent;
 mod server;
-
+mod tidy;

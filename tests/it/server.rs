@@ -41,7 +41,12 @@ fn pages_and_what_is_no_page() {
 fn only_get_and_head() {
     let (_machine, agent) = agent();
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "STRANGE"] {
-        let answer = ask(&agent, &format!("{method} /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"));
+        let answer = ask(
+            &agent,
+            &format!(
+                "{method} /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            ),
+        );
         assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")), "{method}");
     }
     let head = ask(&agent, "HEAD /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
@@ -53,12 +58,23 @@ fn only_get_and_head() {
 fn gzip_is_the_same_text() {
     let (_machine, agent) = agent();
     let plain = agent.get("/metrics");
-    assert_eq!((plain.header("content-encoding"), plain.header("vary")), (None, Some("Accept-Encoding")));
-    let gzip = ask(&agent, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: gzip;q=0.9\r\n\r\n");
+    assert_eq!(
+        (plain.header("content-encoding"), plain.header("vary")),
+        (None, Some("Accept-Encoding"))
+    );
+    let gzip = ask(
+        &agent,
+        "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: gzip;q=0.9\r\n\r\n",
+    );
     assert_eq!(gzip.header("content-encoding"), Some("gzip"));
     let mut text = String::new();
     GzDecoder::new(&gzip.body[..]).read_to_string(&mut text).expect("gzip");
-    let names = |text: &str| text.lines().filter_map(|line| line.rsplit_once(' ')).map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+    let names = |text: &str| {
+        text.lines()
+            .filter_map(|line| line.rsplit_once(' '))
+            .map(|(name, _)| name.to_owned())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names(&text), names(&plain.text()), "the values may be of another poll");
 }
 

@@ -1,1 +1,88 @@
-fn main(){}
+//! The lab: the agent against the real kernel, with real huge pages, cgroups, runtimes and Prometheus.
+//!
+//! It needs root, CONFIG_CGROUP_HUGETLB, memory for 500 huge pages, and from Debian prometheus, runc and crun.
+//! What it lacks is shown as ignored with the reason; with `HUGETLB_LAB=require` that is a failure. One thread:
+//! the pool is the machine's. Everything is put back, also after a failure; what a killed run left, the next
+//! undoes.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::exit,
+    clippy::string_slice,
+    reason = "a test may fail loudly"
+)]
+
+#[allow(dead_code, reason = "each test target uses a part of it")]
+#[path = "../harness/mod.rs"]
+mod harness;
+mod bundle;
+mod cgroup;
+mod kubepods;
+mod machine;
+mod prometheus;
+mod scenarios;
+mod tenant;
+
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use machine::{Machine, Phase};
+use scenarios::Scenario;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let required =
+        std::env::var("HUGETLB_LAB").is_ok_and(|wish| wish == "require" || wish == "long");
+    let missing = machine::missing();
+    if let (Some(missing), true) = (&missing, required) {
+        eprintln!("the lab is required and can't be had: {missing}");
+        return ExitCode::FAILURE;
+    }
+    let scenarios = scenarios::all();
+    let trials = if arguments.list || missing.is_some() {
+        scenarios.into_iter().map(|scenario| ignored(&scenario, missing.as_deref())).collect()
+    } else {
+        let machine = Arc::new(Mutex::new(Machine::enter()));
+        scenarios.into_iter().map(|scenario| trial(scenario, &machine)).collect()
+    };
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn name(scenario: &Scenario) -> String {
+    format!("{}::{}", scenario.phase, scenario.name)
+}
+
+/// A scenario that can't run here, with the reason in its name.
+fn ignored(scenario: &Scenario, reason: Option<&str>) -> Trial {
+    let reason = reason.map(|reason| format!(" (needs {reason})")).unwrap_or_default();
+    Trial::test(format!("{}{reason}", name(scenario)), || Ok(()))
+        .with_ignored_flag(!reason.is_empty())
+}
+
+/// A scenario, run in its phase, within its deadline.
+fn trial(scenario: Scenario, machine: &Arc<Mutex<Machine>>) -> Trial {
+    let machine = Arc::clone(machine);
+    Trial::test(name(&scenario), move || {
+        // A scenario that failed leaves the machine whole: its guards have run.
+        let mut machine = machine.lock().unwrap_or_else(PoisonError::into_inner);
+        machine
+            .change_to(scenario.phase)
+            .map_err(|error| Failed::from(format!("{}: {error}", scenario.phase)))?;
+        machine.within_deadline(|lab| (scenario.run)(lab));
+        machine.is_clean().map_err(Failed::from)
+    })
+}
+
+/// What a scenario may use.
+#[derive(Debug)]
+pub struct Lab {
+    /// The version of the hugetlb hierarchy.
+    pub phase: Phase,
+    /// Its root.
+    pub root: std::path::PathBuf,
+}

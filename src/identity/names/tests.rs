@@ -26,7 +26,8 @@ fn index(directories: &[&str], links: &[(&str, &str)]) -> NameIndex {
 }
 
 fn link(pod: &str, namespace: &str, container: &str, id: &str) -> String {
-    let stem: String = format!("{pod}_{namespace}_{container}-{id}").chars().take(LONGEST_STEM).collect();
+    let stem: String =
+        format!("{pod}_{namespace}_{container}-{id}").chars().take(LONGEST_STEM).collect();
     format!("{stem}.log")
 }
 
@@ -49,7 +50,8 @@ fn a_pod_and_its_container_are_named() {
 
 #[test]
 fn links_alone_name_the_pod_too() {
-    let names = index(&[], &[(&link("db-0", "team-a", "c", ID), "/elsewhere/team-a_db-0_u1/c/0.log")]);
+    let names =
+        index(&[], &[(&link("db-0", "team-a", "c", ID), "/elsewhere/team-a_db-0_u1/c/0.log")]);
     assert_eq!(names.pod(&uid("u1")).map(|pod| pod.name.as_str()), Some("db-0"));
 }
 
@@ -66,9 +68,11 @@ fn a_name_cut_at_255_bytes_is_completed_from_the_target() {
 #[test]
 fn a_cut_name_that_fits_two_containers_names_neither() {
     let pod = "p".repeat(253);
-    let targets = ["a", "b"].map(|container| format!("/var/log/pods/default_{pod}_u1/{container}/0.log"));
+    let targets =
+        ["a", "b"].map(|container| format!("/var/log/pods/default_{pod}_u1/{container}/0.log"));
     let links = ["a", "b"].map(|container| link(&pod, "default", container, ID));
-    let pairs: Vec<_> = links.iter().map(String::as_str).zip(targets.iter().map(String::as_str)).collect();
+    let pairs: Vec<_> =
+        links.iter().map(String::as_str).zip(targets.iter().map(String::as_str)).collect();
     assert_eq!(container_of(&index(&[], &pairs), "u1", ID), None);
 }
 
@@ -101,7 +105,10 @@ fn what_contradicts_itself_is_not_believed() {
 
 #[test]
 fn entries_that_no_kubelet_writes_are_passed_over() {
-    for directory in ["", "a", "a_b", "a_b_", "A_b_u", "a_b c_u", "a\n_b_u", "-a_b_u", "a_b-_u", "_b_u", "a_b\"_u", "a_.b_u"] {
+    for directory in [
+        "", "a", "a_b", "a_b_", "A_b_u", "a_b c_u", "a\n_b_u", "-a_b_u", "a_b-_u", "_b_u",
+        "a_b\"_u", "a_.b_u",
+    ] {
         assert!(index(&[directory], &[]).pods.is_empty(), "{directory:?}");
     }
     let good = link("db", "ns", "c", ID);

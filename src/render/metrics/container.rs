@@ -6,7 +6,12 @@ use crate::view::View;
 
 const LABELS: &[&str] = &["namespace", "pod", "container", "uid", "pagesize"];
 
-const fn container(name: &'static str, kind: Kind, help: &'static str, collect: fn(&View, &mut Samples)) -> Family {
+const fn container(
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+    collect: fn(&View, &mut Samples),
+) -> Family {
     Family { name, kind, help, labels: LABELS, collect }
 }
 
@@ -33,7 +38,9 @@ pub(super) const FAMILIES: &[Family] = &[
         "hugetlb_container_reservation_limit_bytes",
         Kind::Gauge,
         "What the container's own cgroup may map; beyond it mmap fails. Absent: unlimited (hugetlb.*.rsvd.max, v1 rsvd.limit_in_bytes).",
-        |view, samples| each(view, |labels, size| samples.push_limit(labels, size.reservation_limit)),
+        |view, samples| {
+            each(view, |labels, size| samples.push_limit(labels, size.reservation_limit));
+        },
     ),
     container(
         "hugetlb_container_peak_usage_bytes",
@@ -51,7 +58,16 @@ pub(super) const FAMILIES: &[Family] = &[
         name: "hugetlb_container_info",
         kind: Kind::Gauge,
         help: "The container's newest instance; container_id as Kubernetes writes it, without a scheme where the cgroup's name does not tell the runtime.",
-        labels: &["namespace", "pod", "container", "uid", "container_id", "cgroup", "qos", "runtime"],
+        labels: &[
+            "namespace",
+            "pod",
+            "container",
+            "uid",
+            "container_id",
+            "cgroup",
+            "qos",
+            "runtime",
+        ],
         collect: info,
     },
 ];
@@ -60,7 +76,10 @@ fn each(view: &View, mut push: impl FnMut([&str; 5], &TenantSize)) {
     for container in &view.assessment.containers {
         let who = &container.identity;
         for size in &container.sizes {
-            push([&who.namespace, &who.pod, &who.container, &who.uid, &size.page_size.to_string()], size);
+            push(
+                [&who.namespace, &who.pod, &who.container, &who.uid, &size.page_size.to_string()],
+                size,
+            );
         }
     }
 }
@@ -70,8 +89,12 @@ fn info(view: &View, samples: &mut Samples) {
         let who = &container.identity;
         if let Some(instance) = &container.newest {
             let qos = instance.qos.to_string();
-            let (id, cgroup, runtime) = (&instance.container_id, &instance.cgroup, instance.runtime.name());
-            samples.push([&who.namespace, &who.pod, &who.container, &who.uid, id, cgroup, &qos, runtime], 1.0);
+            let (id, cgroup, runtime) =
+                (&instance.container_id, &instance.cgroup, instance.runtime.name());
+            samples.push(
+                [&who.namespace, &who.pod, &who.container, &who.uid, id, cgroup, &qos, runtime],
+                1.0,
+            );
         }
     }
 }

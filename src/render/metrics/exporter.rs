@@ -7,7 +7,12 @@ use crate::snapshot::{Process, Reading};
 use crate::units::Bytes;
 use crate::view::View;
 
-const fn plain(name: &'static str, kind: Kind, help: &'static str, collect: fn(&View, &mut Samples)) -> Family {
+const fn plain(
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+    collect: fn(&View, &mut Samples),
+) -> Family {
     Family { name, kind, help, labels: &[], collect }
 }
 
@@ -18,7 +23,8 @@ pub(super) const FAMILIES: &[Family] = &[
         help: "What this exporter was built from.",
         labels: &["version", "revision", "rustversion"],
         collect: |_, samples| {
-            let (version, revision) = (env!("CARGO_PKG_VERSION"), env!("HUGETLB_EXPORTER_REVISION"));
+            let (version, revision) =
+                (env!("CARGO_PKG_VERSION"), env!("HUGETLB_EXPORTER_REVISION"));
             samples.push([version, revision, env!("HUGETLB_EXPORTER_RUSTC")], 1.0);
         },
     },
@@ -40,7 +46,10 @@ pub(super) const FAMILIES: &[Family] = &[
         labels: &["version", "path"],
         collect: |view, samples| {
             if let Some(hierarchy) = &view.snapshot.hierarchy {
-                samples.push([&hierarchy.version.to_string(), &hierarchy.root.display().to_string()], 1.0);
+                samples.push(
+                    [&hierarchy.version.to_string(), &hierarchy.root.display().to_string()],
+                    1.0,
+                );
             }
         },
     },
@@ -48,20 +57,28 @@ pub(super) const FAMILIES: &[Family] = &[
         "hugetlb_exporter_cgroups",
         Kind::Gauge,
         "Cgroups with hugetlb files, of pods and others, shown as series or not.",
-        |view, samples| samples.push([], as_f64(view.snapshot.cgroups.len().try_into().unwrap_or(u64::MAX))),
+        |view, samples| {
+            samples.push([], as_f64(view.snapshot.cgroups.len().try_into().unwrap_or(u64::MAX)));
+        },
     ),
     plain(
         "hugetlb_exporter_snapshot_timestamp_seconds",
         Kind::Gauge,
         "When the figures of this scrape were read.",
         |view, samples| {
-            let time = view.snapshot.taken.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let time =
+                view.snapshot.taken.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             samples.push([], time.as_secs_f64());
         },
     ),
-    plain("hugetlb_exporter_polls_total", Kind::Counter, "Snapshots taken since the start.", |view, samples| {
-        samples.push([], as_f64(view.poll.number));
-    }),
+    plain(
+        "hugetlb_exporter_polls_total",
+        Kind::Counter,
+        "Snapshots taken since the start.",
+        |view, samples| {
+            samples.push([], as_f64(view.poll.number));
+        },
+    ),
     plain(
         "hugetlb_exporter_poll_duration_seconds",
         Kind::Gauge,
@@ -74,30 +91,55 @@ pub(super) const FAMILIES: &[Family] = &[
         "Processor time the exporter has used, in seconds.",
         |view, samples| own(view, samples, |process| Some(process.cpu_seconds)),
     ),
-    plain("process_resident_memory_bytes", Kind::Gauge, "The exporter's resident memory.", |view, samples| {
-        own(view, samples, |process| Some(process.resident.as_f64()));
-    }),
-    plain("process_virtual_memory_bytes", Kind::Gauge, "The exporter's address space.", |view, samples| {
-        own(view, samples, |process| Some(Bytes::as_f64(process.virtual_memory)));
-    }),
-    plain("process_open_fds", Kind::Gauge, "Descriptors the exporter has open.", |view, samples| {
-        own(view, samples, |process| Some(as_f64(process.open_descriptors)));
-    }),
-    plain("process_max_fds", Kind::Gauge, "Descriptors the exporter may have open.", |view, samples| {
-        own(view, samples, |process| process.max_descriptors.map(as_f64));
-    }),
+    plain(
+        "process_resident_memory_bytes",
+        Kind::Gauge,
+        "The exporter's resident memory.",
+        |view, samples| {
+            own(view, samples, |process| Some(process.resident.as_f64()));
+        },
+    ),
+    plain(
+        "process_virtual_memory_bytes",
+        Kind::Gauge,
+        "The exporter's address space.",
+        |view, samples| {
+            own(view, samples, |process| Some(Bytes::as_f64(process.virtual_memory)));
+        },
+    ),
+    plain(
+        "process_open_fds",
+        Kind::Gauge,
+        "Descriptors the exporter has open.",
+        |view, samples| {
+            own(view, samples, |process| Some(as_f64(process.open_descriptors)));
+        },
+    ),
+    plain(
+        "process_max_fds",
+        Kind::Gauge,
+        "Descriptors the exporter may have open.",
+        |view, samples| {
+            own(view, samples, |process| process.max_descriptors.map(as_f64));
+        },
+    ),
     plain("process_threads", Kind::Gauge, "Threads of the exporter.", |view, samples| {
         own(view, samples, |process| Some(as_f64(process.threads)));
     }),
-    plain("process_start_time_seconds", Kind::Gauge, "When the exporter was started.", |view, samples| {
-        own(view, samples, |process| Some(process.started.as_secs_f64()));
-    }),
+    plain(
+        "process_start_time_seconds",
+        Kind::Gauge,
+        "When the exporter was started.",
+        |view, samples| {
+            own(view, samples, |process| Some(process.started.as_secs_f64()));
+        },
+    ),
 ];
 
 fn own(view: &View, samples: &mut Samples, figure: impl Fn(&Process) -> Option<f64>) {
-    if let Reading::Present(process) = &view.poll.process {
-        if let Some(figure) = figure(process) {
-            samples.push([], figure);
-        }
+    if let Reading::Present(process) = &view.poll.process
+        && let Some(figure) = figure(process)
+    {
+        samples.push([], figure);
     }
 }

@@ -41,7 +41,9 @@ enum Kind {
 
 /// All families, in the order of the exposition.
 fn families() -> impl Iterator<Item = &'static Family> {
-    [pool::FAMILIES, pod::FAMILIES, container::FAMILIES, service::FAMILIES, exporter::FAMILIES].into_iter().flatten()
+    [pool::FAMILIES, pod::FAMILIES, container::FAMILIES, service::FAMILIES, exporter::FAMILIES]
+        .into_iter()
+        .flatten()
 }
 
 /// The whole exposition of a view.
@@ -53,7 +55,9 @@ pub fn encode(view: &View) -> String {
         (family.collect)(view, &mut samples);
         let family = samples.into_family(family);
         // An empty family is refused by the encoder, and has nothing to say.
-        if !family.get_metric().is_empty() && TextEncoder::new().encode_utf8(&[family], &mut text).is_err() {
+        if !family.get_metric().is_empty()
+            && TextEncoder::new().encode_utf8(&[family], &mut text).is_err()
+        {
             text.truncate(before);
         }
     }
@@ -95,7 +99,8 @@ impl Samples {
     fn into_family(mut self, family: &Family) -> proto::MetricFamily {
         self.0.sort_by(|(left, _), (right, _)| left.cmp(right));
         self.0.dedup_by(|(later, _), (earlier, _)| later == earlier);
-        let metrics = self.0.into_iter().map(|(values, value)| metric(family, values, value)).collect();
+        let metrics =
+            self.0.into_iter().map(|(values, value)| metric(family, values, value)).collect();
         let mut proto = proto::MetricFamily::default();
         proto.set_name(family.name.to_owned());
         proto.set_help(family.help.to_owned());
@@ -116,7 +121,8 @@ fn metric(family: &Family, values: Vec<String>, value: f64) -> proto::Metric {
         pair.set_value(value);
         pair
     };
-    let mut metric = proto::Metric::from_label(family.labels.iter().zip(values).map(label).collect());
+    let mut metric =
+        proto::Metric::from_label(family.labels.iter().zip(values).map(label).collect());
     match family.kind {
         Kind::Gauge => {
             let mut gauge = proto::Gauge::default();

@@ -8,7 +8,12 @@ use crate::view::View;
 
 const LABELS: &[&str] = &["namespace", "pod", "uid", "pagesize"];
 
-const fn pod(name: &'static str, kind: Kind, help: &'static str, collect: fn(&View, &mut Samples)) -> Family {
+const fn pod(
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+    collect: fn(&View, &mut Samples),
+) -> Family {
     Family { name, kind, help, labels: LABELS, collect }
 }
 
@@ -35,7 +40,9 @@ pub(super) const FAMILIES: &[Family] = &[
         "hugetlb_pod_reservation_limit_bytes",
         Kind::Gauge,
         "What the pod may map; beyond it mmap fails. Absent: unlimited (hugetlb.*.rsvd.max, v1 rsvd.limit_in_bytes).",
-        |view, samples| each(view, |labels, size| samples.push_limit(labels, size.reservation_limit)),
+        |view, samples| {
+            each(view, |labels, size| samples.push_limit(labels, size.reservation_limit));
+        },
     ),
     pod(
         "hugetlb_pod_peak_usage_bytes",
@@ -55,7 +62,9 @@ pub(super) const FAMILIES: &[Family] = &[
         "When the pod's failures were last seen to grow.",
         |view, samples| {
             each(view, |labels, size| {
-                let since_epoch = size.last_failure.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+                let since_epoch = size
+                    .last_failure
+                    .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
                 if let Some(time) = since_epoch {
                     samples.push(labels, time.as_secs_f64());
                 }
@@ -68,7 +77,10 @@ fn each(view: &View, mut push: impl FnMut([&str; 4], &TenantSize)) {
     for pod in &view.assessment.pods {
         let identity = &pod.identity;
         for size in &pod.sizes {
-            push([&identity.namespace, &identity.pod, &identity.uid, &size.page_size.to_string()], size);
+            push(
+                [&identity.namespace, &identity.pod, &identity.uid, &size.page_size.to_string()],
+                size,
+            );
         }
     }
 }

@@ -16,7 +16,12 @@ const fn numa(name: &'static str, help: &'static str, collect: fn(&View, &mut Sa
     Family { name, kind: Kind::Gauge, help, labels: NUMA, collect }
 }
 
-const fn node(name: &'static str, kind: Kind, help: &'static str, collect: fn(&View, &mut Samples)) -> Family {
+const fn node(
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+    collect: fn(&View, &mut Samples),
+) -> Family {
     Family { name, kind, help, labels: &[], collect }
 }
 
@@ -76,7 +81,10 @@ pub(super) const FAMILIES: &[Family] = &[
         Kind::Gauge,
         "The page size a huge mapping gets that names none (/proc/meminfo Hugepagesize).",
         |view, samples| {
-            samples.push_bytes([], view.snapshot.memory.default_page_size.map(|page_size| page_size.bytes()));
+            samples.push_bytes(
+                [],
+                view.snapshot.memory.default_page_size.map(|page_size| page_size.bytes()),
+            );
         },
     ),
     node(
@@ -108,7 +116,10 @@ fn each(view: &View, samples: &mut Samples, pages: impl Fn(&Pool) -> Reading<Pag
 fn each_node(view: &View, samples: &mut Samples, pages: impl Fn(&NumaPool) -> Reading<Pages>) {
     for pool in &view.snapshot.pools {
         for part in &pool.nodes {
-            samples.push_bytes([&pool.page_size.to_string(), &part.node.to_string()], pool.bytes(pages(part)));
+            samples.push_bytes(
+                [&pool.page_size.to_string(), &part.node.to_string()],
+                pool.bytes(pages(part)),
+            );
         }
     }
 }

@@ -6,7 +6,11 @@ use crate::view::View;
 
 const LABELS: &[&str] = &["cgroup", "pagesize"];
 
-const fn service(name: &'static str, help: &'static str, collect: fn(&View, &mut Samples)) -> Family {
+const fn service(
+    name: &'static str,
+    help: &'static str,
+    collect: fn(&View, &mut Samples),
+) -> Family {
     Family { name, kind: Kind::Gauge, help, labels: LABELS, collect }
 }
 

@@ -1,1 +1,79 @@
-//! The exposition.
+//! The exposition of made-up views.
+
+use std::time::Duration;
+
+use super::*;
+use crate::assessment::{Selection, assess};
+use crate::history::{History, Memory};
+use crate::snapshot::Snapshot;
+use crate::snapshot::example::{hugetlb, node};
+use crate::view::Poll;
+
+fn exposition(snapshot: Snapshot) -> String {
+    let mut history = History::new(Memory { hold_back: Duration::ZERO, ..Memory::default() });
+    history.update(&snapshot);
+    let assessment = assess(&snapshot, &history, Selection::default());
+    let poll = Poll { number: 1, duration: Duration::ZERO, process: Reading::Absent };
+    encode(&View { snapshot, assessment, poll })
+}
+
+#[test]
+fn names_that_run_together_the_same_way_stay_two_series() {
+    // A hash of label values without a separator takes these two for one.
+    let text = exposition(
+        node(Duration::ZERO)
+            .with_container("u1", 1, hugetlb(1, 0))
+            .with_container("u2", 2, hugetlb(2, 0))
+            .named("u1", 1, ["ab", "c", "x"], 0)
+            .named("u2", 2, ["a", "bc", "x"], 0),
+    );
+    let usage = |labels: &str, value| {
+        text.contains(&format!(
+            "hugetlb_container_usage_bytes{{{labels},pagesize=\"2Mi\"}} {value}\n"
+        ))
+    };
+    assert!(usage("namespace=\"ab\",pod=\"c\",container=\"x\",uid=\"u1\"", 1), "{text}");
+    assert!(usage("namespace=\"a\",pod=\"bc\",container=\"x\",uid=\"u2\"", 2), "{text}");
+}
+
+#[test]
+fn a_label_set_that_comes_twice_is_sent_once() {
+    let same = node(Duration::ZERO).with("/a", hugetlb(1, 0)).with("/a", hugetlb(2, 0));
+    let lines = exposition(same)
+        .lines()
+        .filter(|line| line.starts_with("hugetlb_cgroup_usage_bytes{"))
+        .count();
+    assert_eq!(lines, 1, "Prometheus refuses a scrape with a duplicate");
+}
+
+#[test]
+fn every_family_is_named_and_labelled_as_prometheus_wants() {
+    for family in families() {
+        let plain = |name: &str| {
+            name.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        };
+        assert!(
+            plain(family.name) && family.labels.iter().all(|label| plain(label)),
+            "{}",
+            family.name
+        );
+        assert_eq!(
+            family.kind == Kind::Counter,
+            family.name.ends_with("_total"),
+            "{}",
+            family.name
+        );
+        assert!(
+            family.help.ends_with('.') && !family.help.contains('|'),
+            "{}: {}",
+            family.name,
+            family.help
+        );
+    }
+}
+
+#[test]
+fn a_family_without_samples_is_not_sent() {
+    assert!(!exposition(node(Duration::ZERO)).contains("hugetlb_pod_"));
+}

@@ -19,7 +19,9 @@ pub fn json(view: &View) -> String {
             version: hierarchy.version.to_string(),
             path: hierarchy.root.display().to_string(),
         }),
-        default_pagesize: Figure(view.snapshot.memory.default_page_size.map(|size| size.to_string())),
+        default_pagesize: Figure(
+            view.snapshot.memory.default_page_size.map(|size| size.to_string()),
+        ),
         pools: view.snapshot.pools.iter().map(pool).collect(),
         pods: view.assessment.pods.iter().map(pod).collect(),
         containers: view.assessment.containers.iter().map(container).collect(),
@@ -226,9 +228,14 @@ fn size(size: &TenantSize) -> SizeReport {
         }))
     };
     let nodes = |nodes: &Vec<crate::snapshot::NumaUsage>| {
-        nodes.iter().map(|part| NodeUsage { numa_node: part.node.0, usage_bytes: part.usage.0 }).collect()
+        nodes
+            .iter()
+            .map(|part| NodeUsage { numa_node: part.node.0, usage_bytes: part.usage.0 })
+            .collect()
     };
-    let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|time| time.as_secs_f64());
+    let seconds = |time: SystemTime| {
+        time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|time| time.as_secs_f64())
+    };
     SizeReport {
         pagesize: PageSize::to_string(&size.page_size),
         usage_bytes: bytes(size.usage),

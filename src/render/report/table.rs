@@ -13,8 +13,18 @@ use crate::view::View;
 /// The report of a view.
 pub fn table(view: &View) -> String {
     let mut text = String::new();
-    section(&mut text, "Huge-page pools of this node, in pages", &pools(&view.snapshot.pools), "This node has none.");
-    section(&mut text, "Pods and their containers", &tenants(view), "No pod holds, was granted or was refused any.");
+    section(
+        &mut text,
+        "Huge-page pools of this node, in pages",
+        &pools(&view.snapshot.pools),
+        "This node has none.",
+    );
+    section(
+        &mut text,
+        "Pods and their containers",
+        &tenants(view),
+        "No pod holds, was granted or was refused any.",
+    );
     if !view.assessment.services.is_empty() {
         section(&mut text, "Other users", &services(view), "");
     }
@@ -49,7 +59,10 @@ fn section(text: &mut String, heading: &str, table: &Table, without: &str) {
 /// A table of columns, the first `left` of them aligned to the left.
 fn columns(header: &[&str], left: usize) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(80);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(80);
     table.set_header(header);
     for column in table.column_iter_mut().skip(left) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -58,7 +71,8 @@ fn columns(header: &[&str], left: usize) -> Table {
 }
 
 fn pools(pools: &[Pool]) -> Table {
-    let mut table = columns(&["page size", "node", "total", "free", "reserved", "available", "surplus"], 2);
+    let mut table =
+        columns(&["page size", "node", "total", "free", "reserved", "available", "surplus"], 2);
     for pool in pools {
         table.add_row([
             pool.page_size.to_string(),
@@ -73,7 +87,15 @@ fn pools(pools: &[Pool]) -> Table {
         for part in pool.nodes.iter().filter(|_| pool.nodes.len() > 1) {
             let (total, free, surplus) = (pages(part.size), pages(part.free), pages(part.surplus));
             let node = part.node.to_string();
-            table.add_row([String::new(), node, total, free, String::new(), String::new(), surplus]);
+            table.add_row([
+                String::new(),
+                node,
+                total,
+                free,
+                String::new(),
+                String::new(),
+                surplus,
+            ]);
         }
     }
     table
@@ -98,8 +120,14 @@ fn tenants(view: &View) -> Table {
             pod => format!("{}/{pod}", identity.namespace),
         };
         add_tenant(&mut table, &name, sizes);
-        for container in view.assessment.containers.iter().filter(|container| container.identity.uid == uid) {
-            add_tenant(&mut table, &format!("  {}", container.identity.container), &container.sizes);
+        for container in
+            view.assessment.containers.iter().filter(|container| container.identity.uid == uid)
+        {
+            add_tenant(
+                &mut table,
+                &format!("  {}", container.identity.container),
+                &container.sizes,
+            );
         }
     }
     table

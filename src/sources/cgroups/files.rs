@@ -69,21 +69,38 @@ impl State {
         const NUMA: &str = "`total=<bytes> N0=<bytes> ...`";
         let hugetlb = &mut self.hugetlb;
         match kind {
-            FileKind::Usage => hugetlb.usage = files.read_listed(path, USAGE, parse::usage, problems)?,
-            FileKind::Reserved => hugetlb.reserved = files.read_listed(path, USAGE, parse::usage, problems)?,
-            FileKind::MaxUsage => hugetlb.max_usage = files.read_listed(path, USAGE, parse::usage, problems)?,
-            FileKind::Limit => hugetlb.limit = files.read_listed(path, LIMIT, parse::limit, problems)?,
+            FileKind::Usage => {
+                hugetlb.usage = files.read_listed(path, USAGE, parse::usage, problems)?;
+            }
+            FileKind::Reserved => {
+                hugetlb.reserved = files.read_listed(path, USAGE, parse::usage, problems)?;
+            }
+            FileKind::MaxUsage => {
+                hugetlb.max_usage = files.read_listed(path, USAGE, parse::usage, problems)?;
+            }
+            FileKind::Limit => {
+                hugetlb.limit = files.read_listed(path, LIMIT, parse::limit, problems)?;
+            }
             FileKind::ReservationLimit => {
-                hugetlb.reservation_limit = files.read_listed(path, LIMIT, parse::limit, problems)?;
+                hugetlb.reservation_limit =
+                    files.read_listed(path, LIMIT, parse::limit, problems)?;
             }
-            FileKind::NumaStat => hugetlb.numa_usage = files.read_listed(path, NUMA, parse::numa_stat, problems)?,
-            FileKind::Events => self.events = files.read_listed(path, "`max <number>`", parse::events, problems)?,
+            FileKind::NumaStat => {
+                hugetlb.numa_usage = files.read_listed(path, NUMA, parse::numa_stat, problems)?;
+            }
+            FileKind::Events => {
+                self.events = files.read_listed(path, "`max <number>`", parse::events, problems)?;
+            }
             FileKind::EventsLocal => {
-                self.events_local = files.read_listed(path, "`max <number>`", parse::events, problems)?;
+                self.events_local =
+                    files.read_listed(path, "`max <number>`", parse::events, problems)?;
             }
-            FileKind::Failcnt => self.failcnt = files.read_listed(path, "a number", parse::number, problems)?,
+            FileKind::Failcnt => {
+                self.failcnt = files.read_listed(path, "a number", parse::number, problems)?;
+            }
             FileKind::ReservedFailcnt => {
-                self.reserved_failcnt = files.read_listed(path, "a number", parse::number, problems)?;
+                self.reserved_failcnt =
+                    files.read_listed(path, "a number", parse::number, problems)?;
             }
         }
         Ok(())
@@ -91,8 +108,12 @@ impl State {
 
     fn finish(self, version: CgroupVersion) -> Hugetlb {
         let failures = match version {
-            CgroupVersion::V2 => Failures::V2 { hierarchical: self.events, local: self.events_local },
-            CgroupVersion::V1 => Failures::V1 { faults: self.failcnt, reservations: self.reserved_failcnt },
+            CgroupVersion::V2 => {
+                Failures::V2 { hierarchical: self.events, local: self.events_local }
+            }
+            CgroupVersion::V1 => {
+                Failures::V1 { faults: self.failcnt, reservations: self.reserved_failcnt }
+            }
         };
         Hugetlb { failures, ..self.hugetlb }
     }

@@ -25,7 +25,10 @@ pub(super) fn find(roots: &Roots, problems: &mut Problems) -> Option<Hierarchy> 
             let found = recognise(directory);
             if found.is_none() {
                 problems.add(|| {
-                    format!("no hugetlb controller below {}: no pod is limited or shown", directory.display())
+                    format!(
+                        "no hugetlb controller below {}: no pod is limited or shown",
+                        directory.display()
+                    )
                 });
             }
             found
@@ -70,13 +73,17 @@ fn find_mounted(mountinfo: &Path, problems: &mut Problems) -> Option<Hierarchy> 
     // The widest view first; of mounts one above the other the later one is seen.
     candidates.reverse();
     candidates.sort_by_key(|mount| mount.depth);
-    let found = candidates.into_iter().map(|mount| mount.hierarchy).find(|hierarchy| match hierarchy.version {
-        CgroupVersion::V1 => has_v1_files(&hierarchy.root),
-        CgroupVersion::V2 => has_controller(&hierarchy.root),
-    });
+    let found =
+        candidates.into_iter().map(|mount| mount.hierarchy).find(|hierarchy| {
+            match hierarchy.version {
+                CgroupVersion::V1 => has_v1_files(&hierarchy.root),
+                CgroupVersion::V2 => has_controller(&hierarchy.root),
+            }
+        });
     if found.is_none() {
         problems.add(|| {
-            "no mounted cgroup hierarchy has the hugetlb controller: no pod is limited or shown".to_owned()
+            "no mounted cgroup hierarchy has the hugetlb controller: no pod is limited or shown"
+                .to_owned()
         });
     }
     found
@@ -123,7 +130,8 @@ fn has_controller(root: &Path) -> bool {
 fn has_v1_files(root: &Path) -> bool {
     let is_limit = |name: &str| name.starts_with("hugetlb.") && name.ends_with(".limit_in_bytes");
     fs::read_dir(root).is_ok_and(|mut entries| {
-        entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_str().is_some_and(is_limit)))
+        entries
+            .any(|entry| entry.is_ok_and(|entry| entry.file_name().to_str().is_some_and(is_limit)))
     })
 }
 
@@ -183,27 +191,39 @@ mod tests {
         }
     }
 
-    const PURE_V2: &str = "30 23 0:26 / ROOT/sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate";
-    const UNIFIED: &str = "38 31 0:29 / ROOT/sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw";
-    const V1: &str = "42 31 0:41 / ROOT/sys/fs/cgroup/hugetlb rw,relatime shared:9 - cgroup cgroup rw,hugetlb";
-    const V1_MEMORY: &str = "35 31 0:31 / ROOT/sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory";
+    const PURE_V2: &str =
+        "30 23 0:26 / ROOT/sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate";
+    const UNIFIED: &str =
+        "38 31 0:29 / ROOT/sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw";
+    const V1: &str =
+        "42 31 0:41 / ROOT/sys/fs/cgroup/hugetlb rw,relatime shared:9 - cgroup cgroup rw,hugetlb";
+    const V1_MEMORY: &str =
+        "35 31 0:31 / ROOT/sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory";
 
     #[test]
     fn pure_v2() {
-        let machine = Machine::new().v2("sys/fs/cgroup", "cpu memory hugetlb pids\n").mounts(&[PURE_V2]);
+        let machine =
+            Machine::new().v2("sys/fs/cgroup", "cpu memory hugetlb pids\n").mounts(&[PURE_V2]);
         assert_eq!(machine.find(None), Ok((CgroupVersion::V2, "sys/fs/cgroup".into())));
     }
 
     #[test]
     fn hybrid_with_the_controller_on_v2() {
-        let machine = Machine::new().v2("sys/fs/cgroup/unified", "hugetlb\n").mounts(&[V1_MEMORY, UNIFIED]);
+        let machine =
+            Machine::new().v2("sys/fs/cgroup/unified", "hugetlb\n").mounts(&[V1_MEMORY, UNIFIED]);
         assert_eq!(machine.find(None), Ok((CgroupVersion::V2, "sys/fs/cgroup/unified".into())));
-        assert_eq!(machine.find(Some("sys/fs/cgroup")), Ok((CgroupVersion::V2, "sys/fs/cgroup/unified".into())));
+        assert_eq!(
+            machine.find(Some("sys/fs/cgroup")),
+            Ok((CgroupVersion::V2, "sys/fs/cgroup/unified".into()))
+        );
     }
 
     #[test]
     fn hybrid_with_the_controller_on_v1() {
-        let machine = Machine::new().v2("sys/fs/cgroup/unified", "\n").v1("sys/fs/cgroup/hugetlb").mounts(&[UNIFIED, V1]);
+        let machine = Machine::new()
+            .v2("sys/fs/cgroup/unified", "\n")
+            .v1("sys/fs/cgroup/hugetlb")
+            .mounts(&[UNIFIED, V1]);
         let v1 = Ok((CgroupVersion::V1, "sys/fs/cgroup/hugetlb".into()));
         assert_eq!(machine.find(None), v1);
         assert_eq!(machine.find(Some("sys/fs/cgroup")), v1);
@@ -212,10 +232,10 @@ mod tests {
 
     #[test]
     fn in_a_container_the_hosts_mount_is_wider_than_ones_own() {
-        let machine = Machine::new().v2("sys/fs/cgroup", "hugetlb\n").v2("host/cgroup", "hugetlb\n").mounts(&[
-            PURE_V2,
-            "99 23 0:26 /../../../.. ROOT/host/cgroup ro - cgroup2 cgroup2 rw",
-        ]);
+        let machine = Machine::new()
+            .v2("sys/fs/cgroup", "hugetlb\n")
+            .v2("host/cgroup", "hugetlb\n")
+            .mounts(&[PURE_V2, "99 23 0:26 /../../../.. ROOT/host/cgroup ro - cgroup2 cgroup2 rw"]);
         assert_eq!(machine.find(None), Ok((CgroupVersion::V2, "host/cgroup".into())));
     }
 
@@ -235,7 +255,9 @@ mod tests {
     fn no_controller_is_said_once_and_plainly() {
         let machine = Machine::new().v2("sys/fs/cgroup", "cpu memory\n").mounts(&[PURE_V2]);
         assert!(machine.find(None).expect_err("nothing").contains("hugetlb controller"));
-        assert!(machine.find(Some("sys/fs/cgroup")).expect_err("nothing").contains("sys/fs/cgroup"));
+        assert!(
+            machine.find(Some("sys/fs/cgroup")).expect_err("nothing").contains("sys/fs/cgroup")
+        );
         assert!(Machine::new().find(None).expect_err("nothing").contains("proc/self/mountinfo"));
     }
 

@@ -26,7 +26,12 @@ impl Cgroups {
     }
 
     /// Every cgroup with hugetlb files, parents before their children.
-    pub(super) fn read(&mut self, roots: &Roots, files: &mut KernelFiles, problems: &mut Problems) -> Vec<Cgroup> {
+    pub(super) fn read(
+        &mut self,
+        roots: &Roots,
+        files: &mut KernelFiles,
+        problems: &mut Problems,
+    ) -> Vec<Cgroup> {
         let mut directories = self.walk(problems);
         if directories.is_empty() {
             // Nothing is there, or the controller has moved to another hierarchy.
@@ -40,7 +45,10 @@ impl Cgroups {
     }
 
     fn walk(&self, problems: &mut Problems) -> Vec<Directory> {
-        self.hierarchy.as_ref().map(|hierarchy| tree::walk(&hierarchy.root, problems)).unwrap_or_default()
+        self.hierarchy
+            .as_ref()
+            .map(|hierarchy| tree::walk(&hierarchy.root, problems))
+            .unwrap_or_default()
     }
 }
 

@@ -67,7 +67,9 @@ pub(super) fn walk(root: &Path, problems: &mut Problems) -> Vec<Directory> {
                 }
             }
             Err(error) if is_gone(&error) => {}
-            Err(error) => problems.add(|| format!("can't list {}: {error}", visit.location.display())),
+            Err(error) => {
+                problems.add(|| format!("can't list {}: {error}", visit.location.display()));
+            }
         }
     }
     found
@@ -99,7 +101,9 @@ fn list(directory: &Path) -> std::io::Result<Listing> {
         let entry = entry?;
         let name = entry.file_name();
         if let Some(name) = name.to_str().filter(|name| name.starts_with("hugetlb.")) {
-            files.extend(file_name(name).map(|(page_size, kind)| (page_size, kind, name.to_owned())));
+            files.extend(
+                file_name(name).map(|(page_size, kind)| (page_size, kind, name.to_owned())),
+            );
         } else if entry.file_type()?.is_dir() {
             children.push(Child { name: name.as_bytes().to_vec(), inode: entry.ino() });
         }
@@ -139,7 +143,8 @@ mod tests {
             fs::write(root.path().join(path).join("hugetlb.2MB.current"), "0\n").expect("written");
         }
         let found = walk(root.path(), &mut Problems::default());
-        let shown: Vec<_> = found.iter().map(|directory| (directory.path.as_str(), directory.parent)).collect();
+        let shown: Vec<_> =
+            found.iter().map(|directory| (directory.path.as_str(), directory.parent)).collect();
         assert_eq!(shown, [("/a", None), ("/b", None), ("/b/c", Some(1))]);
         assert!(found.iter().all(|directory| directory.inode != 0));
     }
@@ -153,6 +158,9 @@ mod tests {
         fs::create_dir(&strange).expect("made");
         fs::write(strange.join("hugetlb.2MB.current"), "0\n").expect("written");
         let found = walk(root.path(), &mut Problems::default());
-        assert_eq!(found.first().map(|directory| (directory.path.as_str(), &directory.location)), Some(("/x%FF", &strange)));
+        assert_eq!(
+            found.first().map(|directory| (directory.path.as_str(), &directory.location)),
+            Some(("/x%FF", &strange))
+        );
     }
 }

@@ -90,11 +90,17 @@ impl NameIndex {
             .max()?;
         let mut candidates = entries
             .iter()
-            .filter(|entry| entry.id_prefix.len() == longest && id.as_str().starts_with(&entry.id_prefix))
+            .filter(|entry| {
+                entry.id_prefix.len() == longest && id.as_str().starts_with(&entry.id_prefix)
+            })
             .map(|entry| &entry.container);
         let first = candidates.next()?;
         candidates.try_fold(first, |newest, other| {
-            (other.name == newest.name).then_some(if other.attempt > newest.attempt { other } else { newest })
+            (other.name == newest.name).then_some(if other.attempt > newest.attempt {
+                other
+            } else {
+                newest
+            })
         })
     }
 
@@ -120,9 +126,9 @@ fn parse_pod_directory(directory: &str) -> Option<(PodUid, PodName)> {
     let mut parts = directory.splitn(3, '_');
     let (namespace, name, uid) = (parts.next()?, parts.next()?, parts.next()?);
     let valid = is_dns_label(namespace) && is_dns_subdomain(name);
-    valid.then(|| PodUid::from_path(uid))?.map(|uid| {
-        (uid, PodName { namespace: namespace.to_owned(), name: name.to_owned() })
-    })
+    valid
+        .then(|| PodUid::from_path(uid))?
+        .map(|uid| (uid, PodName { namespace: namespace.to_owned(), name: name.to_owned() }))
 }
 
 /// `<pod>_<namespace>_<container>-<id>.log` -> `…/<namespace>_<pod>_<uid>/<container>/<attempt>.log`
@@ -150,14 +156,20 @@ fn parse_container_link(link: &str, target: &str) -> Option<(PodUid, PodName, Co
 /// RFC 1123 label: what Kubernetes accepts as a namespace or a container.
 fn is_dns_label(text: &str) -> bool {
     let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&text.len()) && text.bytes().all(inside) && !text.starts_with('-') && !text.ends_with('-')
+    (1..=63).contains(&text.len())
+        && text.bytes().all(inside)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
 /// RFC 1123 subdomain: what Kubernetes accepts as a pod's name.
 fn is_dns_subdomain(text: &str) -> bool {
     let label = |label: &str| {
         let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        !label.is_empty() && label.bytes().all(inside) && !label.starts_with('-') && !label.ends_with('-')
+        !label.is_empty()
+            && label.bytes().all(inside)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
     };
     text.len() <= 253 && text.split('.').all(label)
 }

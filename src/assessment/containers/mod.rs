@@ -10,7 +10,11 @@ use crate::snapshot::{Cgroup, Hugetlb, NumaUsage, Snapshot};
 use crate::units::PageSize;
 
 /// The containers to show, by UID and name.
-pub(super) fn states(snapshot: &Snapshot, history: &History, selection: Selection) -> Vec<ContainerState> {
+pub(super) fn states(
+    snapshot: &Snapshot,
+    history: &History,
+    selection: Selection,
+) -> Vec<ContainerState> {
     let granted = granted_pods(snapshot);
     let inner = inner_containers(snapshot);
     let mut merged: BTreeMap<ContainerKey, Merged> = BTreeMap::new();
@@ -68,9 +72,15 @@ struct Own {
 }
 
 impl Own {
-    fn read(cgroup: &Cgroup, inner: Option<&Cgroup>, container: &ContainerCgroup, history: &History) -> Self {
+    fn read(
+        cgroup: &Cgroup,
+        inner: Option<&Cgroup>,
+        container: &ContainerCgroup,
+        history: &History,
+    ) -> Self {
         let size = |hugetlb: &Hugetlb| {
-            let mut size = TenantSize::of_cgroup(hugetlb, history.instance(&container.id, hugetlb.page_size));
+            let mut size =
+                TenantSize::of_cgroup(hugetlb, history.instance(&container.id, hugetlb.page_size));
             if let Some(inner) = inner.and_then(|inner| inner.of_size(hugetlb.page_size)) {
                 size.limit = size.limit.least(inner.limit);
                 size.reservation_limit = size.reservation_limit.least(inner.reservation_limit);
@@ -163,7 +173,8 @@ impl TenantSize {
         // Two instances that run together may use more than either ever did.
         self.peak_usage = self.peak_usage.combine(self.usage, |peak, usage| Some(peak.max(usage)));
         self.last_failure = self.last_failure.max(other.last_failure);
-        self.numa_usage = std::mem::take(&mut self.numa_usage).combine(other.numa_usage.clone(), add_nodes);
+        self.numa_usage =
+            std::mem::take(&mut self.numa_usage).combine(other.numa_usage.clone(), add_nodes);
         if other_is_newest {
             (self.limit, self.reservation_limit) = (other.limit, other.reservation_limit);
         }

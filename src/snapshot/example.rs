@@ -1,0 +1,89 @@
+//! Snapshots made up for tests of the pure parts.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::{Cgroup, Failures, Hugetlb, Limit, Memory, Reading, Snapshot, Taken};
+use crate::identity::{NameIndex, Owner};
+use crate::units::{Bytes, PageSize};
+
+/// Pages of 2 MiB.
+pub fn page_size() -> PageSize {
+    PageSize::from_bytes(2 << 20).expect("a power of two")
+}
+
+/// An empty node at a time after the start.
+pub fn node(since_start: Duration) -> Snapshot {
+    Snapshot {
+        taken: Taken {
+            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000) + since_start,
+            since_start,
+        },
+        pools: Vec::new(),
+        memory: Memory::default(),
+        hierarchy: None,
+        cgroups: Vec::new(),
+        names: Arc::new(NameIndex::default()),
+        sources: Vec::new(),
+    }
+}
+
+/// The figures of an unlimited v2 cgroup that uses and reserves so many bytes.
+pub fn hugetlb(bytes: u64, failures: u64) -> Hugetlb {
+    Hugetlb {
+        page_size: page_size(),
+        usage: Reading::Present(Bytes(bytes)),
+        limit: Reading::Present(Limit::Unlimited),
+        reserved: Reading::Present(Bytes(bytes)),
+        reservation_limit: Reading::Present(Limit::Unlimited),
+        failures: Failures::V2 {
+            hierarchical: Reading::Present(failures),
+            local: Reading::Present(0),
+        },
+        max_usage: Reading::Absent,
+        numa_usage: Reading::Absent,
+    }
+}
+
+/// An id of 64 digits.
+pub fn id(number: u64) -> String {
+    format!("{number:012x}{:0>52}", 0)
+}
+
+impl Snapshot {
+    /// Adds a cgroup; its path says whose it is.
+    pub fn with(mut self, path: &str, hugetlb: Hugetlb) -> Self {
+        let inode = u64::try_from(self.cgroups.len()).expect("few") + 1;
+        let parent = self
+            .cgroups
+            .iter()
+            .position(|cgroup| path.rsplit_once('/').is_some_and(|(up, _)| up == &*cgroup.path));
+        let owner = Arc::new(Owner::of(path));
+        self.cgroups.push(Cgroup {
+            path: path.into(),
+            inode,
+            parent,
+            owner,
+            hugetlb: vec![hugetlb],
+        });
+        self
+    }
+
+    /// Adds a container, and its name if there is one.
+    pub fn with_container(self, uid: &str, number: u64, hugetlb: Hugetlb) -> Self {
+        self.with(&format!("/kubepods/pod{uid}/{}", id(number)), hugetlb)
+    }
+
+    /// Adds what the kubelet's log directories say of a container.
+    pub fn named(mut self, uid: &str, number: u64, names: [&str; 3], attempt: u32) -> Self {
+        let [namespace, pod, container] = names;
+        let mut index = (*self.names).clone();
+        let target = format!("/var/log/pods/{namespace}_{pod}_{uid}/{container}/{attempt}.log");
+        index.add_container_link(
+            &format!("{pod}_{namespace}_{container}-{}.log", id(number)),
+            &target,
+        );
+        self.names = Arc::new(index);
+        self
+    }
+}

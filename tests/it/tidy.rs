@@ -1,0 +1,170 @@
+//! The habits of the tree, as tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each part may use (ARCHITECTURE.md draws it).
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("units", &[]),
+    ("identity", &["units"]),
+    ("snapshot", &["units", "identity"]),
+    ("history", &["units", "identity", "snapshot"]),
+    ("assessment", &["units", "identity", "snapshot", "history"]),
+    ("view", &["units", "identity", "snapshot", "history", "assessment"]),
+    ("render", &["units", "identity", "snapshot", "history", "assessment", "view"]),
+    ("sources", &["units", "identity", "snapshot"]),
+    ("probe", &["units", "identity", "snapshot"]),
+    // What a user may set names what it sets.
+    ("config", &["units", "assessment", "sources"]),
+    ("web", &["view", "render", "config"]),
+    (
+        "agent",
+        &[
+            "units",
+            "identity",
+            "snapshot",
+            "history",
+            "assessment",
+            "view",
+            "render",
+            "sources",
+            "probe",
+            "config",
+            "web",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "units",
+            "identity",
+            "snapshot",
+            "history",
+            "assessment",
+            "view",
+            "render",
+            "sources",
+            "probe",
+            "config",
+            "web",
+            "agent",
+        ],
+    ),
+];
+
+const LONGEST_FILE: usize = 350;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+/// Every Rust file of these directories, with its text.
+fn files(directories: &[&str]) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut pending: Vec<PathBuf> =
+        directories.iter().map(|directory| root().join(directory)).collect();
+    while let Some(path) = pending.pop() {
+        if path.is_dir() {
+            pending.extend(
+                fs::read_dir(&path)
+                    .expect("a directory")
+                    .map(|entry| entry.expect("an entry").path()),
+            );
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("text");
+            found.push((path.strip_prefix(root()).expect("below the root").to_owned(), text));
+        }
+    }
+    assert!(!found.is_empty());
+    found
+}
+
+#[test]
+fn every_part_uses_only_what_it_may() {
+    for (path, text) in files(&["src"]) {
+        let below = path.strip_prefix("src").expect("below src");
+        let first = below.components().next().expect("a name").as_os_str().to_str().expect("text");
+        let part = first.strip_suffix(".rs").unwrap_or(first);
+        if ["lib", "main"].contains(&part) {
+            continue;
+        }
+        let (_, may_use) = MAY_USE
+            .iter()
+            .find(|(name, _)| *name == part)
+            .unwrap_or_else(|| panic!("{part} is no part"));
+        for (number, line) in text.lines().enumerate() {
+            for used in line.split("crate::").skip(1) {
+                let used =
+                    used.split(|c: char| !c.is_alphanumeric() && c != '_').next().expect("a name");
+                let allowed =
+                    used == part || may_use.contains(&used) || is_test_of(&path, &text, number);
+                assert!(allowed, "{}:{}: {part} may not use {used}", path.display(), number + 1);
+            }
+        }
+    }
+}
+
+/// Tests may build what they test with.
+fn is_test_of(path: &Path, text: &str, line: usize) -> bool {
+    path.ends_with("tests.rs")
+        || text.lines().take(line).any(|line| line.starts_with("#[cfg(test)]"))
+}
+
+#[test]
+fn files_are_short_and_say_what_they_are() {
+    for (path, text) in files(&["src", "tests"]) {
+        let lines = text.lines().count();
+        assert!(
+            lines <= LONGEST_FILE,
+            "{} has {lines} lines; is it still one thing?",
+            path.display()
+        );
+        assert!(text.starts_with("//!"), "{} does not say what it is", path.display());
+    }
+}
+
+#[test]
+fn unsafe_code_is_in_the_probes_child_alone_and_each_block_is_argued() {
+    for (path, text) in files(&["src"]) {
+        let blocks = text.lines().filter(|line| line.trim_start().starts_with("unsafe ")).count();
+        if path.ends_with("probe/child.rs") {
+            assert!(blocks > 0);
+            for word in ["// JUSTIFICATION: ", "// SAFETY: "] {
+                assert_eq!(text.matches(word).count(), blocks, "{word}");
+            }
+        } else {
+            assert_eq!(blocks, 0, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_test_is_ignored_and_nothing_is_left_to_do() {
+    let forbidden = ["#[ignore", "should_panic", "TODO", "FIXME"].map(|word| word.to_owned());
+    for (path, text) in files(&["src", "tests"]) {
+        for word in forbidden.iter().filter(|_| !path.ends_with("tidy.rs")) {
+            assert!(!text.contains(word.as_str()), "{} has {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_changelog_has_this_version() {
+    let changelog = fs::read_to_string(root().join("CHANGELOG.md")).expect("a changelog");
+    assert!(changelog.contains(concat!("## [", env!("CARGO_PKG_VERSION"), "]")));
+}
+
+#[test]
+fn every_dependency_says_why() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("a manifest");
+    let sections = manifest.split("\n[").filter(|section| {
+        section.starts_with("dependencies]") || section.starts_with("dev-dependencies]")
+    });
+    let lines: Vec<_> = sections
+        .flat_map(|section| section.lines().skip(1).filter(|line| line.contains(" = ")))
+        .collect();
+    assert!(lines.len() > 20);
+    for line in lines {
+        assert!(line.contains("# "), "no reason: {line}");
+    }
+}

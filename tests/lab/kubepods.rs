@@ -1,0 +1,137 @@
+//! Pods as kubelet and runtime make them: cgroups, limits, and the log directories that name them.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::Lab;
+use crate::cgroup::Cgroup;
+use crate::harness::agent::{Agent, Start};
+
+/// What the kubelet writes for "unlimited".
+const UNBOUNDED: u64 = 1 << 62;
+
+/// How kubelet and runtime name cgroups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Driver {
+    /// `kubepods/burstable/pod<uid>/<id>`
+    Cgroupfs,
+    /// `kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod<uid>.slice/cri-containerd-<id>.scope`
+    Systemd,
+}
+
+/// A kubelet's tree and its log directories.
+pub struct Kubepods<'a> {
+    lab: &'a Lab,
+    driver: Driver,
+    logs: tempfile::TempDir,
+    tiers: Vec<Cgroup>,
+}
+
+/// A Burstable pod.
+pub struct Pod {
+    /// Its name, in namespace `lab`.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its cgroup.
+    pub cgroup: Cgroup,
+    path: String,
+}
+
+impl<'a> Kubepods<'a> {
+    /// An empty kubepods with its burstable tier.
+    pub fn new(lab: &'a Lab, driver: Driver) -> Self {
+        let paths = match driver {
+            Driver::Cgroupfs => ["kubepods", "kubepods/burstable"],
+            Driver::Systemd => ["kubepods.slice", "kubepods.slice/kubepods-burstable.slice"],
+        };
+        let tiers: Vec<Cgroup> = paths.iter().map(|path| Cgroup::new(lab, path)).collect();
+        for tier in &tiers {
+            tier.set("2MB", UNBOUNDED);
+        }
+        let logs = tempfile::tempdir().expect("a directory");
+        fs::create_dir(logs.path().join("pods")).expect("made");
+        fs::create_dir(logs.path().join("containers")).expect("made");
+        readable_for_all(logs.path());
+        Self { lab, driver, logs, tiers }
+    }
+
+    /// A pod that may touch so many pages of 2 MiB, and none of any other size.
+    pub fn pod(&self, name: &str, limit: u64) -> Pod {
+        let number = u32::from_le_bytes(
+            name.bytes().chain([0; 4]).take(4).collect::<Vec<_>>().try_into().expect("four"),
+        );
+        let uid = format!("{number:08x}-1111-4222-8333-444444444444");
+        let path = match self.driver {
+            Driver::Cgroupfs => format!("kubepods/burstable/pod{uid}"),
+            Driver::Systemd => {
+                let uid = uid.replace('-', "_");
+                format!("kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{uid}.slice")
+            }
+        };
+        let cgroup = Cgroup::new(self.lab, &path);
+        cgroup.limit(limit);
+        cgroup.set("1GB", 0);
+        fs::create_dir(self.logs.path().join(format!("pods/lab_{name}_{uid}"))).expect("made");
+        Pod { name: name.to_owned(), uid, cgroup, path }
+    }
+
+    /// A container of a pod's: its cgroup, unlimited until told otherwise, and the kubelet's link.
+    pub fn container(&self, pod: &Pod, name: &str, id: &str, attempt: u32) -> Cgroup {
+        let cgroup = Cgroup::new(self.lab, &self.container_path(pod, id));
+        self.name(pod, name, id, attempt);
+        cgroup
+    }
+
+    /// Where a container's cgroup is, below the hierarchy's root.
+    pub fn container_path(&self, pod: &Pod, id: &str) -> String {
+        match self.driver {
+            Driver::Cgroupfs => format!("{}/{id}", pod.path),
+            Driver::Systemd => format!("{}/cri-containerd-{id}.scope", pod.path),
+        }
+    }
+
+    /// The kubelet's link for a container.
+    pub fn name(&self, pod: &Pod, name: &str, id: &str, attempt: u32) {
+        let directory = format!("lab_{}_{}/{name}", pod.name, pod.uid);
+        fs::create_dir_all(self.logs.path().join("pods").join(&directory)).expect("made");
+        let link = self.logs.path().join(format!("containers/{}_lab_{name}-{id}.log", pod.name));
+        symlink(format!("/var/log/pods/{directory}/{attempt}.log"), link).expect("linked");
+    }
+
+    /// An agent that is told of the log directories, and else finds everything by itself.
+    pub fn agent(&self, more: &[&str]) -> Agent {
+        self.start(more).go()
+    }
+
+    /// The same, not yet started.
+    pub fn start(&self, more: &[&str]) -> Start {
+        let logs = |directory| self.logs.path().join(directory).display().to_string();
+        let mut flags = vec![
+            format!("--path.pod-logs={}", logs("pods")),
+            format!("--path.container-logs={}", logs("containers")),
+        ];
+        flags.extend(more.iter().map(|flag| (*flag).to_owned()));
+        Start::new(&flags)
+    }
+}
+
+impl Drop for Kubepods<'_> {
+    fn drop(&mut self) {
+        // Children before parents, whatever a failed scenario left.
+        while let Some(tier) = self.tiers.pop() {
+            tier.remove();
+        }
+    }
+}
+
+/// An id of 64 digits that begins like this.
+pub fn id(start: &str) -> String {
+    format!("{start:0<64}")
+}
+
+fn readable_for_all(directory: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).expect("readable");
+}

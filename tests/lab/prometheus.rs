@@ -1,0 +1,86 @@
+//! Debian's Prometheus, scraping the agent.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+
+use crate::harness::{http, wait_for};
+
+/// A running Prometheus; dropping it ends it.
+pub struct Prometheus {
+    child: Child,
+    address: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
+    _directory: tempfile::TempDir,
+}
+
+impl Prometheus {
+    /// Scrapes a target every second, with `honor_labels: true`.
+    pub fn scraping(target: SocketAddr) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = directory.path().join("prometheus.yml");
+        let text = format!(
+            "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: hugetlb-exporter\n  honor_labels: true\n  static_configs: [{{targets: ['{target}']}}]\n"
+        );
+        fs::write(&config, text).expect("written");
+        let mut child = Command::new("prometheus")
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
+            .args(["--web.listen-address=127.0.0.1:0", "--log.level=info"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("Prometheus starts");
+        let stderr = child.stderr.take().expect("its log");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                lines.lock().expect("the log").push(line);
+            }
+        });
+        let address = wait_for("Prometheus' address", || {
+            let lines = log.lock().expect("the log");
+            let line = lines.iter().find(|line| line.contains("msg=\"Listening on\""))?;
+            line.split("address=").nth(1)?.split(' ').next()?.parse().ok()
+        });
+        Self { child, address, log, _directory: directory }
+    }
+
+    /// Asks until a query has an answer: the labels and value of each series.
+    pub fn query(&self, query: &str) -> Vec<(Value, f64)> {
+        let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        wait_for(query, || {
+            let answer = http::get(self.address, &format!("/api/v1/query?query={encoded}"));
+            let answer: Value = serde_json::from_slice(&answer.body).ok()?;
+            let series = answer["data"]["result"].as_array()?.iter();
+            let series = series.map(|series| {
+                let value = series["value"][1]
+                    .as_str()
+                    .and_then(|value| value.parse().ok())
+                    .expect("a value");
+                (series["metric"].clone(), value)
+            });
+            Some(series.collect::<Vec<_>>()).filter(|series| !series.is_empty())
+        })
+    }
+
+    /// What it complained of.
+    pub fn complaints(&self) -> Vec<String> {
+        let lines = self.log.lock().expect("the log");
+        let worth = |line: &&String| line.contains("level=warn") || line.contains("level=error");
+        lines.iter().filter(worth).cloned().collect()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,49 @@
+//! What is tried on the real kernel.
+
+mod access;
+mod figures;
+mod lifecycle;
+mod mappings;
+mod runtimes;
+
+use crate::Lab;
+use crate::machine::Phase;
+
+/// One scenario in one phase.
+#[derive(Clone, Copy)]
+pub struct Scenario {
+    /// How the machine is mounted.
+    pub phase: Phase,
+    /// What it is called.
+    pub name: &'static str,
+    /// What it does; it panics where something is wrong.
+    pub run: fn(&Lab),
+}
+
+/// A scenario, by its name.
+type Named = (&'static str, fn(&Lab));
+
+/// All scenarios, phase by phase: remounting is dear.
+pub fn all() -> Vec<Scenario> {
+    let as_found: &[Named] = access::AS_FOUND;
+    let v2: Vec<Named> = [
+        figures::BOTH,
+        figures::V2,
+        lifecycle::BOTH,
+        lifecycle::V2,
+        mappings::BOTH,
+        access::BOTH,
+        runtimes::BOTH,
+    ]
+    .concat();
+    let v1: Vec<Named> =
+        [figures::BOTH, figures::V1, lifecycle::BOTH, mappings::BOTH, access::BOTH, runtimes::BOTH]
+            .concat();
+    let of = |phase: Phase, named: &[Named]| {
+        named.iter().map(|(name, run)| Scenario { phase, name, run: *run }).collect::<Vec<_>>()
+    };
+    [of(Phase::AsFound, as_found), of(Phase::V2, &v2), of(Phase::V1, &v1)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
