@@ -11,13 +11,13 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::assessment::{Selection, assess};
 use crate::config::Config;
-use crate::history::{History, Memory};
+use crate::history::{History, Retention};
 use crate::snapshot::{Health, Reading, Snapshot, Source, Taken};
-use crate::sources::{Names, Reader, Roots, read_process, scan_names};
+use crate::sources::{Names, OwnProcess, Reader, Roots, scan_names};
 use crate::view::{Poll, View};
 use crate::web::{ServeError, Server, Site};
 
@@ -56,47 +56,62 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     for address in server.addresses() {
         tracing::info!(%address, path = config.telemetry_path.as_str(), "listening");
     }
-    let mut told = Signals::new()?;
+    let mut signals = Signals::new()?;
     let started = Instant::now();
-    let (view_sender, view) = watch::channel(None);
+    let interval = config.poll_interval.duration();
+    let (views, view) = watch::channel(None);
     let (end, ending) = watch::channel(false);
-    let site =
-        Site::new(view, config.telemetry_path, started, config.poll_interval.duration(), ending);
+    let site = Site::new(view, config.telemetry_path, started, interval, ending);
     let serving = tokio::spawn(server.serve(site));
 
-    let names = NameSlot::start(config.roots.clone()).await;
-    let (stop_poller, stop) = mpsc::channel();
-    let (poller_ended, mut poller_end) = tokio::sync::oneshot::channel::<()>();
-    let mut poller = Poller {
+    let poller = Poller {
+        names: NameSlot::start(config.roots.clone()).await,
         reader: Reader::new(config.roots),
-        history: History::new(Memory::default()),
+        history: History::new(Retention::default()),
         selection: config.selection,
-        interval: config.poll_interval.duration(),
+        interval,
         started,
-        names,
         health: BTreeMap::new(),
+        process: OwnProcess::new(),
         number: 0,
     };
-    let thread = thread::Builder::new().name("poller".to_owned()).spawn(move || {
-        let _tell_by_dropping = poller_ended;
-        poller.run(&stop, &view_sender);
-    });
-    let thread = thread.map_err(|source| AgentError::Start { what: "poller", source })?;
-
+    let mut polling = Polling::start(poller, views)?;
     let result = tokio::select! {
-        signal = told.wait() => {
+        signal = signals.wait() => {
             tracing::info!(signal, "ending");
             Ok(())
         }
-        _ = &mut poller_end => Err(AgentError::Poller),
+        _ = &mut polling.ended => Err(AgentError::Poller),
     };
-    let _ = stop_poller.send(());
+    // Whoever is not there any more needs no telling.
+    let _ = polling.stop.send(());
     let _ = end.send(true);
     let _ = serving.await;
-    if result.is_ok() {
-        let _ = thread.join();
-    }
     result
+}
+
+/// The poller's thread. It reads kernel files only, so told to stop it ends at once; nobody waits for it.
+struct Polling {
+    stop: mpsc::Sender<()>,
+    /// Resolves when the thread ends, however it ends.
+    ended: oneshot::Receiver<()>,
+}
+
+impl Polling {
+    fn start(
+        mut poller: Poller,
+        views: watch::Sender<Option<Arc<View>>>,
+    ) -> Result<Self, AgentError> {
+        let (stop, stopped) = mpsc::channel();
+        let (end, ended) = oneshot::channel::<()>();
+        let run = move || {
+            let _told_by_dropping = end;
+            poller.run(&stopped, &views);
+        };
+        let thread = thread::Builder::new().name("poller".to_owned()).spawn(run);
+        thread.map_err(|source| AgentError::Start { what: "poller", source })?;
+        Ok(Self { stop, ended })
+    }
 }
 
 /// One look at the node, for a report. Waits for names, and holds nothing back for want of one.
@@ -105,7 +120,7 @@ pub fn look_once(roots: Roots, selection: Selection) -> View {
     let names = scan_names(&roots);
     let taken = Taken { wall: SystemTime::now(), since_start: Duration::ZERO };
     let snapshot = Reader::new(roots).read(taken, names);
-    let mut history = History::new(Memory { hold_back: Duration::ZERO, ..Memory::default() });
+    let mut history = History::new(Retention { hold_back: Duration::ZERO, ..Retention::default() });
     history.update(&snapshot);
     let assessment = assess(&snapshot, &history, selection);
     View {
@@ -124,6 +139,7 @@ struct Poller {
     started: Instant,
     names: NameSlot,
     health: BTreeMap<Source, Health>,
+    process: OwnProcess,
     number: u64,
 }
 
@@ -157,7 +173,8 @@ impl Poller {
         if self.history.awaits_names() {
             self.names.ask();
         }
-        let poll = Poll { number: self.number, duration: began.elapsed(), process: read_process() };
+        let poll =
+            Poll { number: self.number, duration: began.elapsed(), process: self.process.read() };
         View { snapshot, assessment, poll }
     }
 

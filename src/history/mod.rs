@@ -17,7 +17,7 @@ use counter::Counter;
 
 /// How long and how much is remembered.
 #[derive(Debug, Clone, Copy)]
-pub struct Memory {
+pub struct Retention {
     /// How long a container without a name is held back: the kubelet's log entry comes a little after
     /// the cgroup, and a series that changes its labels is a new series.
     pub hold_back: Duration,
@@ -27,7 +27,7 @@ pub struct Memory {
     pub most_dead: usize,
 }
 
-impl Default for Memory {
+impl Default for Retention {
     fn default() -> Self {
         Self {
             hold_back: Duration::from_secs(10),
@@ -40,7 +40,7 @@ impl Default for Memory {
 /// All that is remembered of earlier snapshots.
 #[derive(Debug)]
 pub struct History {
-    memory: Memory,
+    retention: Retention,
     now: Duration,
     polls: u64,
     /// Names of pods, here or remembered. A container may lie outside its pod's cgroup.
@@ -103,9 +103,9 @@ struct Seen {
 
 impl History {
     /// An empty memory.
-    pub fn new(memory: Memory) -> Self {
+    pub fn new(retention: Retention) -> Self {
         Self {
-            memory,
+            retention,
             now: Duration::ZERO,
             polls: 0,
             names: HashMap::new(),
@@ -148,7 +148,7 @@ impl History {
     pub fn may_be_named_soon(&self, id: &ContainerId) -> bool {
         self.instances.get(id).is_some_and(|instance| {
             instance.name.is_none()
-                && self.now.saturating_sub(instance.first_seen) < self.memory.hold_back
+                && self.now.saturating_sub(instance.first_seen) < self.retention.hold_back
         })
     }
 
@@ -255,14 +255,14 @@ impl History {
     }
 
     fn forget_pods(&mut self) {
-        let (now, memory, polls) = (self.now, self.memory, self.polls);
-        let too_old = |died: Duration| now.saturating_sub(died) > memory.dead_for;
+        let (now, retention, polls) = (self.now, self.retention, self.polls);
+        let too_old = |died: Duration| now.saturating_sub(died) > retention.dead_for;
         self.pods.retain(|_, pod| {
             pod.seen.poll == polls || (pod.was_refused() && !too_old(pod.seen.at))
         });
         let dead = self.pods.iter().filter(|(_, pod)| pod.seen.poll != polls);
         let dead = dead.map(|(uid, pod)| (pod.seen.at, uid.clone())).collect();
-        for (_, uid) in surplus(dead, memory.most_dead) {
+        for (_, uid) in surplus(dead, retention.most_dead) {
             self.pods.remove(&uid);
         }
     }
@@ -271,15 +271,15 @@ impl History {
         if self.past.is_empty() {
             return;
         }
-        let (now, memory) = (self.now, self.memory);
+        let (now, retention) = (self.now, self.retention);
         let living: HashSet<ContainerKey> =
             self.instances.iter().map(|(id, instance)| instance.key(id)).collect();
-        let too_old = |died: Duration| now.saturating_sub(died) > memory.dead_for;
+        let too_old = |died: Duration| now.saturating_sub(died) > retention.dead_for;
         self.past.retain(|key, past| living.contains(key) || !too_old(past.died));
         let dead = self.past.iter().filter(|(key, _)| !living.contains(key));
         // Those that were refused nothing go first.
         let dead = dead.map(|(key, past)| ((past.was_refused(), past.died), key.clone())).collect();
-        for (_, key) in surplus(dead, memory.most_dead) {
+        for (_, key) in surplus(dead, retention.most_dead) {
             self.past.remove(&key);
         }
     }

@@ -28,7 +28,7 @@ fn seconds(seconds: u64) -> Duration {
 
 #[test]
 fn failures_are_handed_on_from_instance_to_instance() {
-    let mut history = History::new(Memory::default());
+    let mut history = History::new(Retention::default());
     history.update(&node(seconds(0)).with_container("u", 1, hugetlb(0, 2)).named("u", 1, NAMES, 0));
     history.update(&node(seconds(2)).with_container("u", 2, hugetlb(0, 1)).named("u", 2, NAMES, 1));
     assert_eq!(past(&history, &key("c")), Some(2));
@@ -39,7 +39,7 @@ fn failures_are_handed_on_from_instance_to_instance() {
 
 #[test]
 fn the_dead_are_forgotten_after_a_quarter_of_an_hour() {
-    let mut history = History::new(Memory::default());
+    let mut history = History::new(Retention::default());
     let pod = node(seconds(0)).with("/kubepods/podu", hugetlb(0, 1));
     history.update(&pod.with_container("u", 1, hugetlb(0, 1)).named("u", 1, NAMES, 0));
     history.update(&node(seconds(2)));
@@ -51,7 +51,7 @@ fn the_dead_are_forgotten_after_a_quarter_of_an_hour() {
 
 #[test]
 fn a_pod_that_was_refused_nothing_is_forgotten_at_once() {
-    let mut history = History::new(Memory::default());
+    let mut history = History::new(Retention::default());
     history.update(&node(seconds(0)).with("/kubepods/podu", hugetlb(5, 0)));
     history.update(&node(seconds(2)));
     assert_eq!(history.dead_pods().count(), 0);
@@ -59,7 +59,7 @@ fn a_pod_that_was_refused_nothing_is_forgotten_at_once() {
 
 #[test]
 fn however_many_come_and_go_the_memory_is_bounded() {
-    let mut history = History::new(Memory { most_dead: 16, ..Memory::default() });
+    let mut history = History::new(Retention { most_dead: 16, ..Retention::default() });
     for number in 0..1000 {
         let pod = format!("/kubepods/podu{number}");
         let snapshot = node(Duration::from_millis(number)).with(&pod, hugetlb(0, 1));
@@ -74,7 +74,7 @@ fn however_many_come_and_go_the_memory_is_bounded() {
 
 #[test]
 fn a_name_once_known_stays_while_the_container_lives() {
-    let mut history = History::new(Memory::default());
+    let mut history = History::new(Retention::default());
     history.update(&node(seconds(0)).with_container("u", 1, hugetlb(0, 0)));
     assert!(history.may_be_named_soon(&container(1)) && history.awaits_names());
     history.update(&node(seconds(2)).with_container("u", 1, hugetlb(0, 0)).named("u", 1, NAMES, 3));
@@ -85,7 +85,7 @@ fn a_name_once_known_stays_while_the_container_lives() {
 
 #[test]
 fn a_name_is_not_awaited_for_ever() {
-    let mut history = History::new(Memory::default());
+    let mut history = History::new(Retention::default());
     history.update(&node(seconds(0)).with_container("u", 1, hugetlb(0, 0)));
     history.update(&node(seconds(10)).with_container("u", 1, hugetlb(0, 0)));
     assert!(!history.may_be_named_soon(&container(1)) && !history.awaits_names());
@@ -93,7 +93,7 @@ fn a_name_is_not_awaited_for_ever() {
 
 #[test]
 fn dead_pods_are_bounded_without_any_container() {
-    let mut history = History::new(Memory { most_dead: 16, ..Memory::default() });
+    let mut history = History::new(Retention { most_dead: 16, ..Retention::default() });
     for number in 0..100 {
         let pod = format!("/kubepods/podu{number}");
         history.update(&node(Duration::from_millis(number)).with(&pod, hugetlb(0, 1)));
@@ -103,7 +103,7 @@ fn dead_pods_are_bounded_without_any_container() {
 
 #[test]
 fn a_peak_is_the_most_that_was_seen() {
-    let mut history = History::new(Memory::default());
+    let mut history = History::new(Retention::default());
     for (second, bytes) in [(0, 5), (2, 9), (4, 1)] {
         history.update(&node(seconds(second)).with("/kubepods/podu", hugetlb(bytes, 0)));
     }
@@ -112,7 +112,7 @@ fn a_peak_is_the_most_that_was_seen() {
 
 #[test]
 fn an_unreadable_counter_is_no_reset() {
-    let mut history = History::new(Memory::default());
+    let mut history = History::new(Retention::default());
     let with = |second, failures| {
         let mut figures = hugetlb(0, 0);
         figures.failures =

@@ -21,7 +21,7 @@ use cgroups::Cgroups;
 use kernel_file::KernelFiles;
 
 pub use pods::scan as scan_names;
-pub use process::read as read_process;
+pub use process::OwnProcess;
 
 /// Where the files are.
 #[derive(Debug, Clone)]
@@ -44,8 +44,20 @@ pub struct Roots {
 pub struct Names {
     /// What was found.
     pub index: Arc<NameIndex>,
-    /// How it went; nothing where the directories don't exist.
-    pub health: Option<Health>,
+    /// How it went.
+    pub search: Search,
+}
+
+/// How the last search for names went.
+#[derive(Debug, Clone, Default)]
+pub enum Search {
+    /// It is not over yet.
+    #[default]
+    Unfinished,
+    /// Neither directory exists.
+    Nowhere,
+    /// They were read, well or not.
+    Done(Health),
 }
 
 /// Reads the kernel's files. What it keeps between reads is a cache: the thousandth read tells the same
@@ -87,7 +99,7 @@ impl Reader {
         health(Source::Cgroups, problems);
 
         let pods_here = cgroups.iter().any(|cgroup| matches!(&*cgroup.owner, Owner::Pod(_)));
-        if let Some(health) = names.health.or_else(|| pods_here.then(|| no_names(&self.roots))) {
+        if let Some(health) = names.search.health(pods_here, &self.roots) {
             sources.push(SourceHealth { source: Source::PodLogs, health });
         }
         Snapshot {
@@ -102,9 +114,19 @@ impl Reader {
     }
 }
 
-fn no_names(roots: &Roots) -> Health {
-    let (pods, containers) = (roots.pod_logs.display(), roots.container_logs.display());
-    Health::Down(format!(
-        "neither {pods} nor {containers} exists: pods are shown by uid, without names"
-    ))
+impl Search {
+    /// The health of the log directories; nothing where there are none and no pod would need them.
+    fn health(self, pods_here: bool, roots: &Roots) -> Option<Health> {
+        let (pods, containers) = (roots.pod_logs.display(), roots.container_logs.display());
+        match self {
+            Self::Done(health) => Some(health),
+            Self::Unfinished | Self::Nowhere if !pods_here => None,
+            Self::Unfinished => {
+                Some(Health::Down(format!("{pods} and {containers} are not read yet")))
+            }
+            Self::Nowhere => Some(Health::Down(format!(
+                "neither {pods} nor {containers} exists: pods are shown by uid, without names"
+            ))),
+        }
+    }
 }

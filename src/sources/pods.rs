@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Names, Roots};
+use super::{Names, Roots, Search};
 use crate::identity::NameIndex;
 use crate::snapshot::Problems;
 
@@ -28,8 +28,9 @@ pub fn scan(roots: &Roots) -> Names {
             format!("{} holds contradictory names for pod {uid}", roots.pod_logs.display())
         });
     }
-    let health = (pods || containers).then(|| problems.into_health());
-    Names { index: Arc::new(index), health }
+    let search =
+        if pods || containers { Search::Done(problems.into_health()) } else { Search::Nowhere };
+    Names { index: Arc::new(index), search }
 }
 
 /// Calls `each` for every entry with a name that is text. False where there is no such directory.

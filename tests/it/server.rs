@@ -121,6 +121,27 @@ fn past_512_connections_the_longest_silent_one_goes_and_the_newcomer_is_served()
     wait_for("the rest to be closed", || (agent.descriptors() < 40).then_some(()));
 }
 
+#[test]
+fn a_client_that_takes_nothing_of_its_answers_is_dropped() {
+    let (_machine, agent) = agent();
+    let before = agent.descriptors();
+    let mut stream = http::connect(agent.address());
+    stream.set_nonblocking(true).expect("set");
+    // Ask, and never read, until the buffers of both sides are full.
+    let request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(64);
+    wait_for("the buffers to be full", || {
+        // A request cut in half is of no matter: nobody will read the refusal.
+        let mut taken = 0;
+        while let Ok(bytes) = stream.write(request.as_bytes()) {
+            taken += bytes;
+        }
+        (taken == 0).then_some(())
+    });
+    assert!(agent.descriptors() > before, "it is still being served");
+    wait_for("the write time-out", || (agent.descriptors() <= before).then_some(()));
+    assert_eq!(agent.get("/metrics").status, 200);
+}
+
 fn is_closed(mut stream: &TcpStream) -> bool {
     stream.set_nonblocking(true).expect("set");
     match stream.read(&mut [0]) {

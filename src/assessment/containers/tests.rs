@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::assessment::{Assessment, assess};
-use crate::history::Memory;
+use crate::history::Retention;
 use crate::snapshot::example::{hugetlb, id, node};
 use crate::snapshot::{Limit, Reading};
 use crate::units::Bytes;
@@ -17,7 +17,7 @@ fn limited(bytes: u64, limit: u64) -> Hugetlb {
 
 /// One look, with nothing held back.
 fn look(snapshot: &Snapshot) -> Assessment {
-    let mut history = History::new(Memory { hold_back: Duration::ZERO, ..Memory::default() });
+    let mut history = History::new(Retention { hold_back: Duration::ZERO, ..Retention::default() });
     history.update(snapshot);
     assess(snapshot, &history, Selection::default())
 }
@@ -87,7 +87,7 @@ fn crun_limits_the_container_inside() {
 
 #[test]
 fn an_overcommitted_container_does_not_wait_for_its_name() {
-    let mut history = History::new(Memory::default());
+    let mut history = History::new(Retention::default());
     let committed = Hugetlb { reserved: Reading::Present(Bytes(400)), ..limited(10, 300) };
     let snapshot = node(Duration::ZERO)
         .with_container("u", 1, limited(10, 300))

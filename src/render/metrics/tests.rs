@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use super::*;
 use crate::assessment::{Selection, assess};
-use crate::history::{History, Memory};
+use crate::history::{History, Retention};
 use crate::snapshot::Snapshot;
 use crate::snapshot::example::{hugetlb, node};
 use crate::view::Poll;
 
 fn exposition(snapshot: Snapshot) -> String {
-    let mut history = History::new(Memory { hold_back: Duration::ZERO, ..Memory::default() });
+    let mut history = History::new(Retention { hold_back: Duration::ZERO, ..Retention::default() });
     history.update(&snapshot);
     let assessment = assess(&snapshot, &history, Selection::default());
     let poll = Poll { number: 1, duration: Duration::ZERO, process: Reading::Absent };

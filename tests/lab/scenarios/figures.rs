@@ -164,6 +164,12 @@ fn every_figure_is_the_kernels(lab: &Lab) {
     assert_value(&scrape, "hugetlb_cgroup_usage_bytes", &who, 3 * PAGE);
     assert_value(&scrape, "hugetlb_cgroup_reserved_bytes", &who, 9 * PAGE);
     compare_pools(&scrape);
+    compare_sums(&scrape);
+}
+
+/// What the pool lacks is what pods and services hold; what a pod holds is what its containers hold.
+#[track_caller]
+fn compare_sums(scrape: &Exposition) {
     let sum = |family: &str| scrape.with(family, &[SIZE]).map(|sample| sample.value).sum::<f64>();
     let pool = |family: &str| scrape.value(family, &[SIZE]).expect("a pool");
     let used = pool("hugetlb_pool_size_bytes") - pool("hugetlb_pool_free_bytes");

@@ -37,24 +37,8 @@ fn runc_crun_and_a_service_reach_prometheus(lab: &Lab) {
     let agent = kubepods.agent(&[]);
     let prometheus = Prometheus::scraping(agent.address());
     for (name, limit, mapped, touched, _, pod) in &containers {
-        for (family, pages) in [("limit", limit), ("reserved", mapped), ("usage", touched)] {
-            let series =
-                prometheus.query(&format!("hugetlb_container_{family}_bytes{{pod='{name}'}}"));
-            assert_eq!(series.len(), 1, "{series:?}");
-            let (labels, value) = &series[0];
-            #[expect(clippy::cast_precision_loss, reason = "a few pages")]
-            let expected = *pages as f64 * 2.0 * MI;
-            assert_eq!(*value, expected, "{family} of {name}");
-            let identity = [
-                ("namespace", "lab"),
-                ("container", "main"),
-                ("uid", pod.uid.as_str()),
-                ("pagesize", "2Mi"),
-            ];
-            for (label, value) in identity {
-                assert_eq!(labels[label], value, "honor_labels keeps the observed pod's {label}");
-            }
-        }
+        let figures = [("limit", *limit), ("reserved", *mapped), ("usage", *touched)];
+        compare_with_prometheus(&prometheus, name, &pod.uid, figures);
     }
     let series = prometheus.query("hugetlb_cgroup_reserved_bytes");
     assert_eq!(
@@ -68,6 +52,29 @@ fn runc_crun_and_a_service_reach_prometheus(lab: &Lab) {
     let complaints = prometheus.complaints();
     assert!(complaints.is_empty(), "{complaints:?}");
     assert_eq!(promtool_complaints(&agent.get("/metrics").text()), "");
+}
+
+/// Compares a container's figures, in pages, with what Prometheus has stored under the observed pod's names.
+#[track_caller]
+fn compare_with_prometheus(
+    prometheus: &Prometheus,
+    pod: &str,
+    uid: &str,
+    figures: [(&str, u64); 3],
+) {
+    for (family, pages) in figures {
+        let series = prometheus.query(&format!("hugetlb_container_{family}_bytes{{pod='{pod}'}}"));
+        assert_eq!(series.len(), 1, "{series:?}");
+        let (labels, value) = &series[0];
+        #[expect(clippy::cast_precision_loss, reason = "a few pages")]
+        let expected = pages as f64 * 2.0 * MI;
+        assert_eq!(*value, expected, "{family} of {pod}");
+        for (label, value) in
+            [("namespace", "lab"), ("container", "main"), ("uid", uid), ("pagesize", "2Mi")]
+        {
+            assert_eq!(labels[label], value, "honor_labels keeps the observed pod's {label}");
+        }
+    }
 }
 
 /// What `promtool check metrics` says of an exposition.
