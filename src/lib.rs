@@ -1,4 +1,5 @@
-//! hugetlb-exporter: sees a pod outgrow its huge-page limit before the kernel kills it.
+//! hugetlb-exporter: shows the huge pages of a node and its pods, so that one that has mapped more than it may
+//! touch is seen before the kernel kills it.
 //!
 //! ```text
 //!  /sys pools, cgroups ── Reader ─┐

@@ -12,7 +12,7 @@ use crate::sources::Roots;
 const VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("HUGETLB_EXPORTER_REVISION"), ")");
 
-/// Watches the huge pages of a node and of its pods, and tells which pod will outgrow its limit.
+/// Shows the huge pages of a node and of its pods: limits, reservations, usage, refusals.
 #[derive(Debug, Parser)]
 #[command(name = "hugetlb-exporter", version = VERSION, max_term_width = 100, disable_help_subcommand = true)]
 pub(super) struct Cli {

@@ -13,5 +13,7 @@ mod connections;
 mod exposition;
 mod routes;
 mod server;
+mod site;
 
-pub use server::{ServeError, Server, Site};
+pub use server::{ServeError, Server};
+pub use site::Site;

@@ -11,7 +11,7 @@ use hyper::header::{
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::exposition::accepts_gzip;
-use super::server::Site;
+use super::site::Site;
 use crate::render::{metrics, page};
 
 type Answer = Response<Full<Bytes>>;

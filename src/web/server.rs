@@ -10,15 +10,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 
 use super::connections::Connections;
-use super::exposition::Exposition;
 use super::routes;
-use crate::config::{ListenAddress, TelemetryPath};
-use crate::view::View;
+use super::site::Site;
+use crate::config::ListenAddress;
 
 /// A request's head must be complete in this time, and a kept connection asks again in it. Longer than a
 /// usual scrape interval, so that Prometheus keeps its connection; slow heads are [`Connections`]' business.
@@ -47,42 +46,6 @@ pub enum ServeError {
         /// Why not.
         source: io::Error,
     },
-}
-
-/// What there is to serve.
-#[derive(Debug)]
-pub struct Site {
-    /// The newest view.
-    pub view: watch::Receiver<Option<Arc<View>>>,
-    /// Where its metrics are.
-    pub telemetry_path: TelemetryPath,
-    /// When the agent started; views count their age from then.
-    pub started: Instant,
-    /// How often a view is due.
-    pub poll_interval: Duration,
-    /// True once the end has begun.
-    pub ending: watch::Receiver<bool>,
-    pub(super) exposition: Exposition,
-}
-
-impl Site {
-    /// A site of these.
-    pub fn new(
-        view: watch::Receiver<Option<Arc<View>>>,
-        telemetry_path: TelemetryPath,
-        started: Instant,
-        poll_interval: Duration,
-        ending: watch::Receiver<bool>,
-    ) -> Self {
-        Self {
-            view,
-            telemetry_path,
-            started,
-            poll_interval,
-            ending,
-            exposition: Exposition::default(),
-        }
-    }
 }
 
 /// Bound addresses, not yet serving.

@@ -1,25 +1,23 @@
 //! The real program, serving on a port of the system's choice.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::exposition::Exposition;
-use super::{http, wait_for};
+use super::{Lines, http, wait_for};
 
 /// A running agent; dropping it ends it.
 pub struct Agent {
     child: Child,
     address: SocketAddr,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Lines,
 }
 
 /// How an agent is started.
@@ -56,21 +54,12 @@ impl Start {
         }
         command.args(self.arguments).stdin(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the agent starts");
-        let stderr = child.stderr.take().expect("its log");
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let lines = Arc::clone(&log);
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                lines.lock().expect("the log").push(line);
-            }
-        });
+        let log = Lines::of(child.stderr.take().expect("its log"));
         let address = wait_for("the agent's address", || {
             if let Some(status) = child.try_wait().expect("its status") {
-                panic!("the agent ended with {status}: {:?}", log.lock().expect("the log"));
+                panic!("the agent ended with {status}: {:?}", log.so_far());
             }
-            let lines = log.lock().expect("the log");
-            let line = lines.iter().find(|line| line.contains("listening"))?;
-            line.split("address=").nth(1)?.split(' ').next()?.parse().ok()
+            log.address("listening")
         });
         let agent = Agent { child, address, log };
         wait_for("the agent to be ready", || (agent.get("/-/ready").status == 200).then_some(()));
@@ -122,7 +111,7 @@ impl Agent {
 
     /// What it has logged.
     pub fn log(&self) -> Vec<String> {
-        self.log.lock().expect("the log").clone()
+        self.log.so_far()
     }
 
     /// Its open descriptors.

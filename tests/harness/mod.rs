@@ -4,6 +4,8 @@ pub mod agent;
 pub mod exposition;
 pub mod http;
 
+use std::io::{BufRead, BufReader, Read};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// Nothing that is waited for takes longer.
@@ -19,5 +21,35 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         }
         assert!(began.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}");
         std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+/// The lines that a program writes, as they come.
+#[derive(Clone, Default)]
+pub struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    /// Collects what comes out of a pipe until it is closed.
+    pub fn of(pipe: impl Read + Send + 'static) -> Self {
+        let lines = Self::default();
+        let collected = lines.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                collected.0.lock().expect("the lines").push(line);
+            }
+        });
+        lines
+    }
+
+    /// Those that came so far.
+    pub fn so_far(&self) -> Vec<String> {
+        self.0.lock().expect("the lines").clone()
+    }
+
+    /// The `address=` in the first line that has a certain text.
+    pub fn address(&self, text: &str) -> Option<std::net::SocketAddr> {
+        let lines = self.so_far();
+        let line = lines.iter().find(|line| line.contains(text))?;
+        line.split("address=").nth(1)?.split(' ').next()?.parse().ok()
     }
 }

@@ -1,20 +1,18 @@
 //! Debian's Prometheus, scraping the agent.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-use crate::harness::{http, wait_for};
+use crate::harness::{Lines, http, wait_for};
 
 /// A running Prometheus; dropping it ends it.
 pub struct Prometheus {
     child: Child,
     address: SocketAddr,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Lines,
     _directory: tempfile::TempDir,
 }
 
@@ -35,19 +33,8 @@ impl Prometheus {
             .stderr(Stdio::piped())
             .spawn()
             .expect("Prometheus starts");
-        let stderr = child.stderr.take().expect("its log");
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let lines = Arc::clone(&log);
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                lines.lock().expect("the log").push(line);
-            }
-        });
-        let address = wait_for("Prometheus' address", || {
-            let lines = log.lock().expect("the log");
-            let line = lines.iter().find(|line| line.contains("msg=\"Listening on\""))?;
-            line.split("address=").nth(1)?.split(' ').next()?.parse().ok()
-        });
+        let log = Lines::of(child.stderr.take().expect("its log"));
+        let address = wait_for("Prometheus' address", || log.address("msg=\"Listening on\""));
         Self { child, address, log, _directory: directory }
     }
 
@@ -71,9 +58,8 @@ impl Prometheus {
 
     /// What it complained of.
     pub fn complaints(&self) -> Vec<String> {
-        let lines = self.log.lock().expect("the log");
-        let worth = |line: &&String| line.contains("level=warn") || line.contains("level=error");
-        lines.iter().filter(worth).cloned().collect()
+        let worth = |line: &String| line.contains("level=warn") || line.contains("level=error");
+        self.log.so_far().into_iter().filter(worth).collect()
     }
 }
 

@@ -1,0 +1,46 @@
+//! What the server has to show.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::exposition::Exposition;
+use crate::config::TelemetryPath;
+use crate::view::View;
+
+/// What there is to serve.
+#[derive(Debug)]
+pub struct Site {
+    /// The newest view.
+    pub view: watch::Receiver<Option<Arc<View>>>,
+    /// Where its metrics are.
+    pub telemetry_path: TelemetryPath,
+    /// When the agent started; views count their age from then.
+    pub started: Instant,
+    /// How often a view is due.
+    pub poll_interval: Duration,
+    /// True once the end has begun.
+    pub ending: watch::Receiver<bool>,
+    pub(super) exposition: Exposition,
+}
+
+impl Site {
+    /// A site of these.
+    pub fn new(
+        view: watch::Receiver<Option<Arc<View>>>,
+        telemetry_path: TelemetryPath,
+        started: Instant,
+        poll_interval: Duration,
+        ending: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            view,
+            telemetry_path,
+            started,
+            poll_interval,
+            ending,
+            exposition: Exposition::default(),
+        }
+    }
+}
