@@ -117,10 +117,26 @@ pub struct TenantSize {
 
 /// Makes of a snapshot and what came before it what there is to say.
 pub fn assess(snapshot: &Snapshot, history: &History, selection: Selection) -> Assessment {
-    Assessment {
-        pods: pods::states(snapshot, history, selection),
-        containers: containers::states(snapshot, history, selection),
-        services: services::states(snapshot),
+    let containers = containers::states(snapshot, history, selection);
+    let mut pods = pods::states(snapshot, history, selection);
+    for container in &containers {
+        // Pods are in the order of their UIDs.
+        let place = pods.binary_search_by(|pod| pod.identity.uid.cmp(&container.identity.uid));
+        if let Some(pod) = place.ok().and_then(|place| pods.get_mut(place)) {
+            pod.hear_of_failures(container);
+        }
+    }
+    Assessment { pods, containers, services: services::states(snapshot) }
+}
+
+impl PodState {
+    /// v1 counts a refusal only at the cgroup whose limit was hit; what a container was refused, its pod was.
+    fn hear_of_failures(&mut self, container: &ContainerState) {
+        for size in &mut self.sizes {
+            let of_size = |other: &&TenantSize| other.page_size == size.page_size;
+            let last = container.sizes.iter().find(of_size).and_then(|other| other.last_failure);
+            size.last_failure = size.last_failure.max(last);
+        }
     }
 }
 

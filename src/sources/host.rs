@@ -11,52 +11,57 @@ use super::parse;
 use crate::snapshot::{BuddyAllocations, Memory, Problems, Reading};
 use crate::units::{Bytes, PageSize};
 
-/// Reads both files.
+/// Reads both files, each once.
 pub(super) fn read(
     proc: &Path,
     files: &mut KernelFiles,
     meminfo: &mut Problems,
     vmstat: &mut Problems,
 ) -> Memory {
-    let (default_page_size, hugetlb) = read_meminfo(&proc.join("meminfo"), files, meminfo);
+    let path = proc.join("meminfo");
+    let parsed = files.read(&path, "text", |text| Some(parse_meminfo(text)), meminfo);
+    let default_page_size = field(parsed.map(|(size, _)| size), "Hugepagesize", &path, meminfo);
+    let hugetlb = field(parsed.map(|(_, hugetlb)| hugetlb), "Hugetlb", &path, meminfo);
+
     let path = proc.join("vmstat");
-    let mut counter = |field: &str| {
-        let expected = format!("`{field} <number>`");
-        flatten(&files.read(&path, &expected, |text| parse::vmstat(text, field), vmstat))
+    let (success, fail) = ("htlb_buddy_alloc_success", "htlb_buddy_alloc_fail");
+    let parse = |text: &str| Some((parse::vmstat(text, success), parse::vmstat(text, fail)));
+    let parsed = files.read(&path, "text", parse, vmstat);
+    let buddy_allocations = BuddyAllocations {
+        successes: field(parsed.map(|(successes, _)| successes), success, &path, vmstat),
+        failures: field(parsed.map(|(_, failures)| failures), fail, &path, vmstat),
     };
-    Memory {
-        default_page_size,
-        hugetlb,
-        buddy_allocations: BuddyAllocations {
-            successes: counter("htlb_buddy_alloc_success"),
-            failures: counter("htlb_buddy_alloc_fail"),
-        },
-    }
+    Memory { default_page_size, hugetlb, buddy_allocations }
 }
 
-fn read_meminfo(
+/// One field of a file: nothing if it is not understood, an inner nothing if an older kernel lacks it.
+type Field<T> = Option<Option<T>>;
+
+fn parse_meminfo(text: &str) -> (Field<PageSize>, Field<Bytes>) {
+    let size = match parse::meminfo_kilobytes(text, "Hugepagesize") {
+        Some(Some(bytes)) => PageSize::from_bytes(bytes.0).map(Some),
+        Some(None) => Some(None),
+        None => None,
+    };
+    (size, parse::meminfo_kilobytes(text, "Hugetlb"))
+}
+
+/// A file without the field is like no file; a field that is not understood costs only itself.
+fn field<T>(
+    parsed: Reading<Field<T>>,
+    name: &str,
     path: &Path,
-    files: &mut KernelFiles,
     problems: &mut Problems,
-) -> (Reading<PageSize>, Reading<Bytes>) {
-    let mut kilobytes = |field: &str| {
-        let expected = format!("`{field}: <number> kB`");
-        flatten(&files.read(
-            path,
-            &expected,
-            |text| parse::meminfo_kilobytes(text, field),
-            problems,
-        ))
-    };
-    let (size, hugetlb) = (kilobytes("Hugepagesize"), kilobytes("Hugetlb"));
-    (size.and_then(|size: Bytes| PageSize::from_bytes(size.0)), hugetlb)
-}
-
-/// A file without the field is like no file: an older kernel.
-fn flatten<T: Copy>(reading: &Reading<Option<T>>) -> Reading<T> {
-    match reading {
-        Reading::Present(Some(value)) => Reading::Present(*value),
-        Reading::Present(None) | Reading::Absent => Reading::Absent,
+) -> Reading<T> {
+    match parsed {
+        Reading::Present(Some(Some(value))) => Reading::Present(value),
+        Reading::Present(Some(None)) | Reading::Absent => Reading::Absent,
+        Reading::Present(None) => {
+            problems.add(|| {
+                format!("can't understand {name} in {}: expected a number", path.display())
+            });
+            Reading::Failed
+        }
         Reading::Failed => Reading::Failed,
     }
 }

@@ -59,11 +59,12 @@ impl KernelFiles {
         }
     }
 
-    /// The file's text. Bytes that are no UTF-8 become something that no parser accepts.
+    /// The file's text.
     fn read_text(&mut self, path: &Path) -> io::Result<&str> {
         self.buffer.clear();
         File::open(path)?.take(LONGEST).read_to_end(&mut self.buffer)?;
-        Ok(std::str::from_utf8(&self.buffer).unwrap_or("\u{fffd}"))
+        let no_text = |_| io::Error::new(io::ErrorKind::InvalidData, "its bytes are no text");
+        std::str::from_utf8(&self.buffer).map_err(no_text)
     }
 }
 
@@ -122,8 +123,15 @@ mod tests {
         std::fs::write(&path, b"\xff7\n").expect("written");
         assert_eq!(read(&mut problems), Reading::Failed);
         let text = health(problems);
+        assert!(text.contains("no text") && text.contains(&path.display().to_string()), "{text}");
+
+        let mut problems = Problems::default();
+        std::fs::write(&path, "seven\n").expect("written");
+        assert_eq!(read(&mut problems), Reading::Failed);
+        let text = health(problems);
         assert!(
-            text.contains("expected a number") && text.contains(&path.display().to_string()),
+            text.contains("expected a number, found \"seven\u{fffd}\"")
+                || text.contains("found \"seven\\n\""),
             "{text}"
         );
 

@@ -95,3 +95,19 @@ fn an_overcommitted_container_does_not_wait_for_its_name() {
     history.update(&snapshot);
     assert_eq!(names(&assess(&snapshot, &history, Selection::default())), [&id(2)[..12]]);
 }
+
+#[test]
+fn a_pod_hears_of_what_its_containers_were_refused() {
+    // As on v1 with a limit on the container: the pod's own counter stands still.
+    let at = |second, failures| {
+        let pod = node(Duration::from_secs(second)).with("/kubepods/podu", limited(0, 300));
+        pod.with_container("u", 1, hugetlb(0, failures)).named("u", 1, NAMES, 0)
+    };
+    let mut history = History::new(Retention::default());
+    history.update(&at(0, 0));
+    let later = at(2, 1);
+    history.update(&later);
+    let assessment = assess(&later, &history, Selection::default());
+    let size = &assessment.pods[0].sizes[0];
+    assert_eq!((size.failures, size.last_failure), (Reading::Present(0), Some(later.taken.wall)));
+}
