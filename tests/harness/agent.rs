@@ -1,5 +1,6 @@
 //! The real program, serving on a port of the system's choice.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -25,6 +26,7 @@ pub struct Start {
     program: PathBuf,
     arguments: Vec<String>,
     user: Option<u32>,
+    tied: bool,
 }
 
 impl Start {
@@ -34,7 +36,7 @@ impl Start {
         let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_hugetlb-exporter").into());
         let ours = ["--web.listen-address=127.0.0.1:0", "--poll.interval=100ms"].map(str::to_owned);
         let arguments = ours.into_iter().chain(flags.iter().cloned()).collect();
-        Self { program: program.into(), arguments, user: None }
+        Self { program: program.into(), arguments, user: None, tied: false }
     }
 
     /// As that user and group, without any privilege.
@@ -43,12 +45,18 @@ impl Start {
         self
     }
 
+    /// To be killed if the thread that starts it ends first, by a signal too.
+    pub fn tied_to_us(mut self) -> Self {
+        self.tied = true;
+        self
+    }
+
     /// Starts it and waits until it is ready.
     pub fn go(self) -> Agent {
         // The build may lie where only its owner may look, so another user gets a copy.
         let copy = self.user.map(|_| copy_for_all(&self.program));
         let program = copy.as_ref().map_or(self.program, |copy| copy.path().join("agent"));
-        let mut command = Command::new(program);
+        let mut command = if self.tied { tied(&program) } else { Command::new(program) };
         if let Some(id) = self.user {
             command.uid(id).gid(id);
         }
@@ -65,6 +73,13 @@ impl Start {
         wait_for("the agent to be ready", || (agent.get("/-/ready").status == 200).then_some(()));
         agent
     }
+}
+
+/// A command that ends with us (util-linux's setpriv sets PR_SET_PDEATHSIG and becomes the program).
+pub fn tied(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
 }
 
 /// A copy of the program that anyone may execute.

@@ -113,7 +113,7 @@ impl<'a> Kubepods<'a> {
             format!("--path.container-logs={}", logs("containers")),
         ];
         flags.extend(more.iter().map(|flag| (*flag).to_owned()));
-        Start::new(&flags)
+        Start::new(&flags).tied_to_us()
     }
 }
 

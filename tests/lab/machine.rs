@@ -92,17 +92,22 @@ impl Machine {
         let lock =
             Flock::lock(OwnedFd::from(file), FlockArg::LockExclusive).map_err(|(_, error)| error);
         let lock = lock.expect("the machine to ourselves");
-        assert!(
-            !Path::new("/sys/fs/cgroup/kubepods.slice").exists(),
-            "a kubelet runs here; the lab wants a machine of its own"
-        );
         unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(None::<&str>, "/", None::<&str>, private, None::<&str>).expect("private mounts");
         if let Ok(before) = fs::read_to_string(RECORD) {
-            // An earlier run was killed: its pool size is not the machine's.
+            // An earlier run was killed: the pool's size is not the machine's, and these cgroups are its.
+            remove_leftovers(&unified());
+            for controller in V1_CONTROLLERS {
+                remove_leftovers(&Path::new(CGROUP).join(controller));
+            }
             set_pool(before.trim());
         } else {
+            for root in [Path::new(CGROUP), &unified()] {
+                let kubelet =
+                    ["kubepods", "kubepods.slice"].iter().any(|name| root.join(name).exists());
+                assert!(!kubelet, "a kubelet runs here; the lab wants a machine of its own");
+            }
             fs::write(RECORD, fs::read_to_string(POOL).expect("the pool")).expect("the record");
         }
         free_v1_hierarchy();
@@ -243,6 +248,7 @@ fn free_v1_hierarchy() {
         }
         fs::create_dir_all(scratch)?;
         mount_at(scratch, "cgroup", Some("hugetlb"))?;
+        remove_leftovers(Path::new(scratch));
         umount2(scratch, MntFlags::empty())?;
         Err(io::Error::other("hugetlb is still on v1"))
     });
@@ -251,6 +257,16 @@ fn free_v1_hierarchy() {
     }
     // It is there only if it was needed.
     let _ = fs::remove_dir(scratch);
+}
+
+/// Removes the cgroups that a killed run made below a hierarchy's root.
+fn remove_leftovers(root: &Path) {
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if ["kubepods", "kubepods.slice"].contains(&name.as_str()) || name.starts_with("lab-") {
+            remove_all(&entry.path());
+        }
+    }
 }
 
 fn set_pool(pages: &str) {

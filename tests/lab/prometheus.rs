@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
+use crate::harness::agent::tied;
 use crate::harness::{Lines, http, wait_for};
 
 /// A running Prometheus; dropping it ends it.
@@ -25,7 +26,7 @@ impl Prometheus {
             "global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: hugetlb-exporter\n  honor_labels: true\n  static_configs: [{{targets: ['{target}']}}]\n"
         );
         fs::write(&config, text).expect("written");
-        let mut child = Command::new("prometheus")
+        let mut child = tied("prometheus")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
             .args(["--web.listen-address=127.0.0.1:0", "--log.level=info"])
