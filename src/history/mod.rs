@@ -230,12 +230,7 @@ impl History {
     fn bury_instances(&mut self) {
         let polls = self.polls;
         for (id, instance) in self.instances.extract_if(|_, instance| instance.seen.poll != polls) {
-            let key = ContainerKey::of(
-                &instance.uid,
-                instance.name.as_ref().map(|(name, _)| name.as_str()),
-                &id,
-            );
-            let past = self.past.entry(key).or_default();
+            let past = self.past.entry(instance.key(&id)).or_default();
             past.died = self.now;
             for (page_size, counter) in instance.sizes {
                 let tally = past.sizes.entry(page_size).or_default();

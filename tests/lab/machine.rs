@@ -72,7 +72,7 @@ pub fn missing() -> Option<String> {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&paths).any(|directory| directory.join(program).exists())
     };
-    ["prometheus", "promtool", "runc", "crun"]
+    ["prometheus", "promtool", "runc", "crun", "setpriv"]
         .into_iter()
         .find(|program| !on_path(program))
         .map(str::to_owned)
