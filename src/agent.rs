@@ -4,6 +4,11 @@
 //! network or another process. Names come from a log directory that may lie on a slow disk: they are looked for
 //! on the side and left where the poller takes what is there.
 
+mod kubelet;
+mod look;
+mod mappings;
+mod names;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -11,25 +16,19 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
-use crate::assessment::{Selection, assess};
+use crate::assessment::{Changes, Findings, Severity, Thresholds, assess};
 use crate::config::Config;
 use crate::history::{History, Retention};
-use crate::snapshot::{Health, Reading, Snapshot, Source, Taken};
-use crate::sources::{Names, OwnProcess, Reader, Roots, scan_names};
+use crate::snapshot::{Health, Snapshot, Source, Taken};
+use crate::sources::{Aside, OwnProcess, Reader};
 use crate::view::{Poll, View};
 use crate::web::{ServeError, Server, Site};
-
-/// Names are looked for this often when nobody waits for one.
-const NAMES_IDLE: Duration = Duration::from_secs(30);
-
-/// And at most this often when somebody does.
-const NAMES_BUSY: Duration = Duration::from_secs(1);
-
-/// The first snapshot waits so long for names, no longer: it is better with them, but a stuck disk must
-/// not keep the agent from starting.
-const FIRST_NAMES: Duration = Duration::from_secs(1);
+use kubelet::KubeletSlot;
+pub use look::{Looking, look};
+use mappings::MappingSlot;
+use names::NameSlot;
 
 /// Why the agent ended, other than by being told to.
 #[derive(Debug, thiserror::Error)]
@@ -64,11 +63,16 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     let site = Site::new(view, config.telemetry_path, started, interval, ending);
     let serving = tokio::spawn(server.serve(site));
 
+    let (names, kubelet) =
+        tokio::join!(NameSlot::start(config.roots.clone()), KubeletSlot::start(config.kubelet));
     let poller = Poller {
-        names: NameSlot::start(config.roots.clone()).await,
+        names,
+        kubelet,
+        mappings: config.mappings.map(|every| MappingSlot::start(config.roots.clone(), every)),
         reader: Reader::new(config.roots),
         history: History::new(Retention::default()),
-        selection: config.selection,
+        thresholds: config.thresholds,
+        findings: Findings::default(),
         interval,
         started,
         health: BTreeMap::new(),
@@ -114,30 +118,17 @@ impl Polling {
     }
 }
 
-/// One look at the node, for a report. Waits for names, and holds nothing back for want of one.
-pub fn look_once(roots: Roots, selection: Selection) -> View {
-    let started = Instant::now();
-    let names = scan_names(&roots);
-    let taken = Taken { wall: SystemTime::now(), since_start: Duration::ZERO };
-    let snapshot = Reader::new(roots).read(taken, names);
-    let mut history = History::new(Retention { hold_back: Duration::ZERO, ..Retention::default() });
-    history.update(&snapshot);
-    let assessment = assess(&snapshot, &history, selection);
-    View {
-        snapshot,
-        assessment,
-        poll: Poll { number: 1, duration: started.elapsed(), process: Reading::Absent },
-    }
-}
-
 /// The loop that makes views.
 struct Poller {
     reader: Reader,
     history: History,
-    selection: Selection,
+    thresholds: Thresholds,
+    findings: Findings,
     interval: Duration,
     started: Instant,
     names: NameSlot,
+    kubelet: Option<KubeletSlot>,
+    mappings: Option<MappingSlot>,
     health: BTreeMap<Source, Health>,
     process: OwnProcess,
     number: u64,
@@ -165,13 +156,21 @@ impl Poller {
             wall: SystemTime::now(),
             since_start: began.saturating_duration_since(self.started),
         };
-        let snapshot = self.reader.read(taken, self.names.newest());
+        let mappings = self.mappings.as_ref().and_then(MappingSlot::newest);
+        let mut aside = Aside { names: self.names.newest(), mappings, ..Aside::default() };
+        if let Some(kubelet) = &self.kubelet {
+            kubelet.newest().add_to(&mut aside);
+        }
+        let snapshot = self.reader.read(taken, aside);
         self.history.update(&snapshot);
-        let assessment = assess(&snapshot, &self.history, self.selection);
+        let mut assessment = assess(&snapshot, &self.history, &self.thresholds);
+        let changes = self.findings.confirm(&mut assessment.findings);
         self.number += 1;
         self.log_transitions(&snapshot);
+        log_changes(&changes);
         if self.history.awaits_names() {
             self.names.ask();
+            self.kubelet.iter().for_each(KubeletSlot::ask);
         }
         let poll =
             Poll { number: self.number, duration: began.elapsed(), process: self.process.read() };
@@ -198,45 +197,24 @@ impl Poller {
     }
 }
 
-/// Where names are left for the poller.
-struct NameSlot {
-    newest: watch::Receiver<Names>,
-    wanted: Arc<Notify>,
-}
-
-impl NameSlot {
-    /// Starts looking for names; returns when they were found, or soon.
-    async fn start(roots: Roots) -> Self {
-        let (sender, mut newest) = watch::channel(Names::default());
-        let wanted = Arc::new(Notify::new());
-        tokio::spawn(look_for_names(roots, sender, Arc::clone(&wanted)));
-        if tokio::time::timeout(FIRST_NAMES, newest.changed()).await.is_err() {
-            tracing::warn!("the log directories are slow; the first series come without names");
+/// A finding is logged once when it is raised, with its figures, and once when it is cleared.
+fn log_changes(changes: &Changes) {
+    for finding in &changes.raised {
+        let figures: Vec<String> = finding
+            .figures
+            .iter()
+            .map(|figure| format!("{}={}", figure.name, figure.value))
+            .collect();
+        let (name, figures) = (finding.name, figures.join(" "));
+        let (sentence, remedy) = (&finding.sentence, &finding.remedy);
+        match finding.severity {
+            Severity::Critical => tracing::error!(finding = name, figures, remedy, "{sentence}"),
+            Severity::Warning => tracing::warn!(finding = name, figures, remedy, "{sentence}"),
+            Severity::Info => tracing::info!(finding = name, figures, remedy, "{sentence}"),
         }
-        Self { newest, wanted }
     }
-
-    fn newest(&self) -> Names {
-        self.newest.borrow().clone()
-    }
-
-    fn ask(&self) {
-        self.wanted.notify_one();
-    }
-}
-
-async fn look_for_names(roots: Roots, sender: watch::Sender<Names>, wanted: Arc<Notify>) {
-    loop {
-        let roots = roots.clone();
-        let Ok(names) = tokio::task::spawn_blocking(move || scan_names(&roots)).await else {
-            return;
-        };
-        if sender.send(names).is_err() {
-            return;
-        }
-        tokio::time::sleep(NAMES_BUSY).await;
-        // A time-out is the ordinary case: nobody asked.
-        let _ = tokio::time::timeout(NAMES_IDLE, wanted.notified()).await;
+    for finding in &changes.cleared {
+        tracing::info!(finding = finding.name, "cleared: {}", finding.sentence);
     }
 }
 

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::assessment::Selection;
-use crate::sources::Roots;
+use crate::assessment::Thresholds;
+use crate::sources::{Endpoint, Roots};
 
 /// All addresses, at a port that nothing else asks for in the lists of exporters and of Kubernetes.
 pub const DEFAULT_LISTEN_ADDRESS: &str = ":10270";
@@ -22,8 +22,21 @@ pub struct Config {
     pub roots: Roots,
     /// How often to read them.
     pub poll_interval: Interval,
-    /// What to show.
-    pub selection: Selection,
+    /// What to show, and of what to speak.
+    pub thresholds: Thresholds,
+    /// How to ask the kubelet; nothing where it is not to be asked.
+    pub kubelet: Option<KubeletConfig>,
+    /// How often to look at what processes have mapped; nothing where it is not looked for.
+    pub mappings: Option<Interval>,
+}
+
+/// How the kubelet is asked.
+#[derive(Debug, Clone)]
+pub struct KubeletConfig {
+    /// Where it is and who we are.
+    pub endpoint: Endpoint,
+    /// How often.
+    pub interval: Interval,
 }
 
 /// A value that is not of the form expected.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  /sys pools, cgroups ── Reader ─┐
-//!  names ─────────────────────────┴→ Snapshot → History → assess → Assessment ─┬→ metrics  (/metrics)
+//!  names, the kubelet's word ──────┴→ Snapshot → History → assess → Assessment ─┬→ metrics  (/metrics)
 //!                                     facts      memory     rules              └→ report   (terminal, JSON)
 //!  agent: owns the clock and the loop; publishes Arc<View{snapshot, assessment}> in a watch channel → web
 //! ```
@@ -25,9 +25,11 @@ mod web;
 mod agent;
 mod config;
 mod cli;
+#[doc(hidden)]
+pub mod bench;
 
-pub use agent::look_once;
-pub use assessment::Selection;
+pub use agent::{Looking, look};
+pub use assessment::Thresholds;
 pub use cli::run;
-pub use render::{metrics, report};
+pub use render::{findings, metrics, report};
 pub use sources::Roots;

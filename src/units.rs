@@ -115,7 +115,31 @@ impl Bytes {
         self.0.checked_add(other.0).map(Self)
     }
 
+    /// The difference, nothing below zero.
+    pub fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
     /// The number for a metric or a diagram. Exact up to 2^53 bytes (8 PiB): more than any pool.
+    #[expect(clippy::cast_precision_loss, reason = "a sample is an f64; 2^53 bytes are 8 PiB")]
+    pub fn as_f64(self) -> f64 {
+        self.0 as f64
+    }
+}
+
+/// A difference of two numbers of bytes, below zero where the second is greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SignedBytes(pub i64);
+
+impl SignedBytes {
+    /// `a` less `b`. Beyond 2^63 it stays there.
+    pub fn difference(a: Bytes, b: Bytes) -> Self {
+        let difference = i128::from(a.0) - i128::from(b.0);
+        let bounded = difference.clamp(i128::from(i64::MIN), i128::from(i64::MAX));
+        Self(i64::try_from(bounded).unwrap_or_default())
+    }
+
+    /// The number for a metric.
     #[expect(clippy::cast_precision_loss, reason = "a sample is an f64; 2^53 bytes are 8 PiB")]
     pub fn as_f64(self) -> f64 {
         self.0 as f64

@@ -1,19 +1,29 @@
 //! From facts to what they mean, without reading anything.
 //!
-//! So far: who holds huge pages. Cgroups become pods and containers with names, the instances of one
-//! container become one, the dead stay where something was refused them, and what holds nothing and was
-//! granted nothing is left out.
+//! Cgroups become pods and containers with names, the instances of one container become one, the dead stay
+//! where something was refused them, and what holds nothing and was granted nothing is left out. The
+//! [`ledger`] does the sums of who needs what, [`pools`] those of the node, and each rule of [`findings`] says
+//! one thing that somebody should know.
 
 mod containers;
+mod findings;
+mod ledger;
 mod pods;
+mod pools;
 mod services;
 
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use crate::history::{History, Tally};
-use crate::identity::{QosClass, Runtime};
+use crate::history::{Grant, History, Refusals, Tally};
+use crate::identity::{ContainerId, QosClass, Runtime};
 use crate::snapshot::{Hugetlb, Limit, NumaUsage, Reading, Snapshot};
 use crate::units::{Bytes, PageSize};
+use ledger::Ledger;
+
+pub use findings::{Changes, Finding, Findings, RULES, Severity, Subject};
+pub use ledger::{FailureMode, Outlook, ShortOf, Uncertainty};
+pub use pools::PoolState;
 
 /// What was made of a snapshot.
 #[derive(Debug, Clone, Default)]
@@ -24,26 +34,49 @@ pub struct Assessment {
     pub containers: Vec<ContainerState>,
     /// Users of huge pages that are no pod, by path.
     pub services: Vec<ServiceState>,
+    /// What the pools have promised and can give, smallest page size first.
+    pub pools: Vec<PoolState>,
+    /// What somebody should know, the worst first.
+    pub findings: Vec<Finding>,
 }
 
-/// What to show.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Selection {
-    /// Also containers and pods that hold nothing, were granted nothing and were refused nothing.
-    pub idle: bool,
+/// What to show, and from where on it is worth saying.
+#[derive(Debug, Clone)]
+pub struct Thresholds {
+    /// Also show containers and pods that hold nothing, were granted nothing and were refused nothing.
+    pub show_idle: bool,
+    /// How long a grant must lie idle before it is said.
+    pub idle_for: Duration,
+    /// How long a refusal is said after it was seen.
+    pub refused_for: Duration,
+    /// Namespaces of whose pods nothing is said.
+    pub muted_namespaces: Vec<String>,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            show_idle: false,
+            idle_for: Duration::from_secs(10 * 60),
+            refused_for: Duration::from_secs(15 * 60),
+            muted_namespaces: Vec::new(),
+        }
+    }
 }
 
 /// The labels of a pod's or container's series.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Identity {
     /// Empty where it is not known.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// Empty where it is not known.
-    pub pod: String,
+    pub pod: Arc<str>,
     /// The name, or the first 12 digits of the id where it is not known; empty for a pod.
-    pub container: String,
+    pub container: Arc<str>,
     /// The pod's UID, always known.
-    pub uid: String,
+    pub uid: Arc<str>,
+    /// No label: the newest instance's id, so that a container that gets its name is known to be the same.
+    pub instance: Option<Arc<str>>,
 }
 
 /// A pod and its own cgroup.
@@ -71,10 +104,10 @@ pub struct ContainerState {
 /// One run of a container.
 #[derive(Debug, Clone)]
 pub struct Instance {
-    /// As Kubernetes writes it, `containerd://…`.
-    pub container_id: String,
+    /// Its id.
+    pub id: ContainerId,
     /// Its cgroup's path below the hierarchy's root.
-    pub cgroup: String,
+    pub cgroup: Arc<str>,
     /// Its pod's class.
     pub qos: QosClass,
     /// What made it.
@@ -113,12 +146,22 @@ pub struct TenantSize {
     pub last_failure: Option<SystemTime>,
     /// Touched, by NUMA node.
     pub numa_usage: Reading<Vec<NumaUsage>>,
+    /// The same failures by what was refused; absent where the counters are.
+    pub refusals: Reading<Refusals>,
+    /// What is to be expected; of a container with several instances, of all.
+    pub outlook: Outlook,
+    /// What became of the grant; of a container, the newest instance's.
+    pub grant: Grant,
 }
 
-/// Makes of a snapshot and what came before it what there is to say.
-pub fn assess(snapshot: &Snapshot, history: &History, selection: Selection) -> Assessment {
-    let containers = containers::states(snapshot, history, selection);
-    let mut pods = pods::states(snapshot, history, selection);
+/// Makes of a snapshot and what came before it what there is to say. Its findings are those of this snapshot
+/// alone; usage and reservation are read one after the other, so only what holds twice is to be believed
+/// ([`Findings::confirm`]).
+pub fn assess(snapshot: &Snapshot, history: &History, thresholds: &Thresholds) -> Assessment {
+    let inner = containers::inner(snapshot);
+    let ledger = Ledger::of(snapshot, &inner);
+    let mut pods = pods::states(snapshot, history, &ledger, thresholds);
+    let containers = containers::states(snapshot, history, &ledger, &inner, &pods, thresholds);
     for container in &containers {
         // Pods are in the order of their UIDs.
         let place = pods.binary_search_by(|pod| pod.identity.uid.cmp(&container.identity.uid));
@@ -126,7 +169,38 @@ pub fn assess(snapshot: &Snapshot, history: &History, selection: Selection) -> A
             pod.hear_of_failures(container);
         }
     }
-    Assessment { pods, containers, services: services::states(snapshot) }
+    let services = services::states(snapshot);
+    let pools = pools::states(snapshot);
+    let mut assessment = Assessment { pods, containers, services, pools, findings: Vec::new() };
+    assessment.findings = findings::find(snapshot, history, thresholds, &ledger, &assessment);
+    assessment
+}
+
+impl Assessment {
+    /// Leaves only the pods of that namespace and name, their containers, and what is found of them.
+    pub fn keep_only(&mut self, namespace: Option<&str>, pod: Option<&str>) {
+        if namespace.is_none() && pod.is_none() {
+            return;
+        }
+        let matches = |who: &Identity| {
+            namespace.is_none_or(|namespace| *namespace == *who.namespace)
+                && pod.is_none_or(|pod| *pod == *who.pod)
+        };
+        self.pods.retain(|pod| matches(&pod.identity));
+        self.containers.retain(|container| matches(&container.identity));
+        self.services.clear();
+        self.findings.retain(|finding| match &finding.subject {
+            Subject::Tenant(who) => matches(who),
+            Subject::Node | Subject::Cgroup(_) => false,
+        });
+    }
+}
+
+impl Instance {
+    /// Its id as Kubernetes writes it, `containerd://…`.
+    pub fn container_id(&self) -> String {
+        self.runtime.qualify(&self.id)
+    }
 }
 
 impl PodState {
@@ -155,6 +229,12 @@ impl TenantSize {
             failures: hugetlb.failures.total().map(|raw| tally.map_or(raw, |tally| tally.failures)),
             last_failure: tally.and_then(|tally| tally.last_failure),
             numa_usage: hugetlb.numa_usage.clone(),
+            refusals: hugetlb
+                .failures
+                .total()
+                .map(|_| tally.map(|tally| tally.refusals).unwrap_or_default()),
+            outlook: Outlook::default(),
+            grant: Grant::default(),
         }
     }
 
@@ -170,6 +250,39 @@ impl TenantSize {
             failures: Reading::Present(tally.failures),
             last_failure: tally.last_failure,
             numa_usage: Reading::Absent,
+            refusals: Reading::Present(tally.refusals),
+            outlook: Outlook::default(),
+            grant: Grant::default(),
+        }
+    }
+
+    /// The most it can use as things are: what it uses and what is left to it.
+    pub fn effective_limit(&self) -> Reading<Bytes> {
+        match (self.usage, self.outlook.headroom) {
+            (Reading::Present(usage), Reading::Present(headroom)) => {
+                Reading::Present(usage).plus(Reading::Present(headroom))
+            }
+            (Reading::Failed, _) | (_, Reading::Failed) => Reading::Failed,
+            _ => Reading::Absent,
+        }
+    }
+
+    /// What it has mapped or touched, as far as it is known.
+    pub fn held(&self) -> Bytes {
+        self.usage.present().max(self.reserved.present()).unwrap_or_default()
+    }
+
+    /// What of its grant it has not mapped; absent without one.
+    pub fn idle_grant(&self) -> Reading<Bytes> {
+        match self.limit {
+            Reading::Present(Limit::At(limit)) if limit > Bytes::ZERO => {
+                match (self.usage, self.reserved) {
+                    (Reading::Failed, _) | (_, Reading::Failed) => Reading::Failed,
+                    _ => Reading::Present(limit.less(self.held())),
+                }
+            }
+            Reading::Failed => Reading::Failed,
+            _ => Reading::Absent,
         }
     }
 
@@ -180,12 +293,5 @@ impl TenantSize {
 
     fn was_refused(&self) -> bool {
         self.failures.present().is_some_and(|failures| failures > 0)
-    }
-
-    /// Whether more is mapped than may be touched.
-    fn is_overcommitted(&self) -> bool {
-        self.limit
-            .finite()
-            .is_some_and(|limit| self.reserved.present().is_some_and(|reserved| reserved > limit))
     }
 }

@@ -1,13 +1,16 @@
 //! The flags as typed. Named as in exporter-toolkit and node_exporter; each has an environment twin.
 
+mod kubelet;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::assessment::Selection;
+use crate::assessment::Thresholds;
 use crate::config::{Config, DEFAULT_LISTEN_ADDRESS, Interval, ListenAddress, TelemetryPath};
 use crate::probe::child::Order;
 use crate::sources::Roots;
+use kubelet::KubeletFlags;
 
 const VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("HUGETLB_EXPORTER_REVISION"), ")");
@@ -40,6 +43,24 @@ pub(super) struct Report {
     /// The form of the report
     #[arg(long, value_enum, default_value_t = Output::Table)]
     pub(super) output: Output,
+    /// Only pods of this namespace
+    #[arg(long, value_name = "NAMESPACE")]
+    pub(super) namespace: Option<String>,
+    /// Only this pod
+    #[arg(long, value_name = "POD")]
+    pub(super) pod: Option<String>,
+    /// When to use colours; NO_COLOR in the environment means never
+    #[arg(long, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub(super) color: Colour,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Colour {
+    /// On a terminal
+    Auto,
+    Always,
+    Never,
 }
 
 /// The form of a report.
@@ -106,6 +127,36 @@ pub(super) struct Flags {
         help_heading = "Collection"
     )]
     idle: bool,
+    /// Also look at what the containers' processes have mapped; needs hostPID and CAP_SYS_PTRACE
+    #[arg(
+        long = "collector.mappings",
+        env = "HUGETLB_EXPORTER_COLLECTOR_MAPPINGS",
+        global = true,
+        help_heading = "Collection"
+    )]
+    mappings: bool,
+    /// How long to wait from one such look to the next
+    #[arg(
+        long = "collector.mappings-interval",
+        env = "HUGETLB_EXPORTER_COLLECTOR_MAPPINGS_INTERVAL",
+        global = true,
+        help_heading = "Collection",
+        value_name = "TIME",
+        default_value = "10s"
+    )]
+    mappings_interval: Interval,
+    /// Namespaces of whose pods no finding is raised; their metrics stay
+    #[arg(
+        long = "findings.mute-namespace",
+        env = "HUGETLB_EXPORTER_FINDINGS_MUTE_NAMESPACE",
+        global = true,
+        help_heading = "Findings",
+        value_name = "NAMESPACE",
+        value_delimiter = ','
+    )]
+    muted_namespaces: Vec<String>,
+    #[command(flatten)]
+    kubelet: KubeletFlags,
     /// Where procfs is mounted
     #[arg(
         long = "path.procfs",
@@ -171,7 +222,13 @@ impl From<Flags> for Config {
             listen: flags.listen,
             telemetry_path: flags.telemetry_path,
             poll_interval: flags.poll_interval,
-            selection: Selection { idle: flags.idle },
+            thresholds: Thresholds {
+                show_idle: flags.idle,
+                muted_namespaces: flags.muted_namespaces,
+                ..Thresholds::default()
+            },
+            kubelet: flags.kubelet.into(),
+            mappings: flags.mappings.then_some(flags.mappings_interval),
             roots: Roots {
                 proc: flags.procfs,
                 sys: flags.sysfs,

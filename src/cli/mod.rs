@@ -4,6 +4,7 @@
 //! |---|---|
 //! | 0 | done |
 //! | 1 | could not be done; one line on stderr says why |
+//! | 2 | `report`: something will crash |
 //! | 64 | a flag or its value is wrong; one line on stderr says which and what was expected |
 
 mod flags;

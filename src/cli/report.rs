@@ -1,23 +1,40 @@
-//! `hugetlb-exporter report`: one look at this node.
+//! `hugetlb-exporter report`: one look at this node. Exit code 0: nothing will crash; 1: it could not look;
+//! 2: something will.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 
-use super::flags::{Flags, Output, Report};
-use crate::agent;
+use super::flags::{Colour, Flags, Output, Report};
+use crate::agent::{self, Looking};
+use crate::assessment::Finding;
 use crate::config::Config;
-use crate::render::{metrics, report};
+use crate::render::metrics;
+use crate::render::report::{self, Style};
 use crate::snapshot::Source;
 use crate::view::View;
+
+/// Long enough for what was read in the middle of a change to be over.
+const APART: Duration = Duration::from_millis(500);
+
+/// Something will crash.
+const WILL_CRASH: u8 = 2;
 
 /// Looks, and prints what there is.
 pub(super) fn run(report: &Report, flags: Flags) -> anyhow::Result<ExitCode> {
     let config = Config::from(flags);
-    let view = agent::look_once(config.roots, config.selection);
+    let mut view = agent::look(Looking {
+        roots: config.roots,
+        thresholds: config.thresholds,
+        kubelet: config.kubelet.map(|kubelet| kubelet.endpoint),
+        at_mappings: config.mappings.is_some(),
+        apart: APART,
+    });
+    view.assessment.keep_only(report.namespace.as_deref(), report.pod.as_deref());
     let text = match report.output {
-        Output::Table => report::table(&view),
+        Output::Table => report::table(&view, style(report.color)),
         Output::Json => report::json(&view),
         Output::Prometheus => metrics::encode(&view),
     };
@@ -27,7 +44,21 @@ pub(super) fn run(report: &Report, flags: Flags) -> anyhow::Result<ExitCode> {
         }
         _ => {}
     }
-    Ok(if saw_anything(&view) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let worst = view.assessment.findings.iter().any(Finding::foretells_a_crash);
+    Ok(match (worst, saw_anything(&view)) {
+        (true, _) => ExitCode::from(WILL_CRASH),
+        (false, true) => ExitCode::SUCCESS,
+        (false, false) => ExitCode::FAILURE,
+    })
+}
+
+fn style(colour: Colour) -> Style {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    match colour {
+        Colour::Always => Style::Coloured,
+        Colour::Auto if wanted && io::stdout().is_terminal() => Style::Coloured,
+        Colour::Auto | Colour::Never => Style::Plain,
+    }
 }
 
 /// Whether there was anything to look at: a node without pools and without a hierarchy tells nothing.

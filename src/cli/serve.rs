@@ -10,8 +10,8 @@ use super::flags::{Flags, LogFormat, LogLevel};
 use crate::agent;
 use crate::config::Config;
 
-/// Encoding, and looking for names: more than these never runs at once.
-const BLOCKING_THREADS: usize = 4;
+/// Encoding, looking for names, looking at mappings: more than these never runs at once.
+const BLOCKING_THREADS: usize = 5;
 
 /// Serves until told to end.
 pub(super) fn run(flags: Flags) -> anyhow::Result<ExitCode> {

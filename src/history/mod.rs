@@ -5,15 +5,25 @@
 //! of all, so whatever was refused stays for a quarter of an hour after its cgroup is gone. Everything
 //! here is bounded, and time is that of the snapshots: there is no clock.
 
+mod chain;
 mod counter;
+mod grant;
+mod record;
+mod refusals;
+mod retention;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::identity::{ContainerCgroup, ContainerId, Owner, PodCgroup, PodName, PodUid, QosClass};
-use crate::snapshot::{Cgroup, Hugetlb, Reading, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::units::{Bytes, PageSize};
-use counter::Counter;
+use chain::Chains;
+pub use grant::Grant;
+pub use record::Living;
+use record::{InstanceRecord, PodRecord, See};
+pub use refusals::Refusals;
 
 /// How long and how much is remembered.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +68,7 @@ pub struct ContainerKey {
     /// Its pod.
     pub uid: PodUid,
     /// Its name in the pod's spec, or the first 12 digits of its id.
-    pub container: String,
+    pub container: Arc<str>,
 }
 
 /// What is remembered for one page size.
@@ -70,22 +80,8 @@ pub struct Tally {
     pub peak: Bytes,
     /// When a refusal was last seen to happen.
     pub last_failure: Option<SystemTime>,
-}
-
-#[derive(Debug)]
-struct PodRecord {
-    qos: QosClass,
-    sizes: BTreeMap<PageSize, Counter>,
-    seen: Seen,
-}
-
-#[derive(Debug)]
-struct InstanceRecord {
-    uid: PodUid,
-    name: Option<(String, u32)>,
-    first_seen: Duration,
-    sizes: BTreeMap<PageSize, Counter>,
-    seen: Seen,
+    /// The same failures by what was refused.
+    pub refusals: Refusals,
 }
 
 #[derive(Debug, Default)]
@@ -119,10 +115,12 @@ impl History {
     pub fn update(&mut self, snapshot: &Snapshot) {
         self.polls += 1;
         self.now = snapshot.taken.since_start;
-        for cgroup in &snapshot.cgroups {
+        let chains = Chains::of(snapshot);
+        for (index, cgroup) in snapshot.cgroups.iter().enumerate() {
+            let seen = See { snapshot, cgroup, chains: chains.of_cgroup(index) };
             match &*cgroup.owner {
-                Owner::Pod(pod) => self.see_pod(snapshot, cgroup, pod),
-                Owner::Container(container) => self.see_container(snapshot, cgroup, container),
+                Owner::Pod(pod) => self.see_pod(&seen, pod),
+                Owner::Container(container) => self.see_container(&seen, container),
                 Owner::InsideContainer
                 | Owner::PodInfrastructure
                 | Owner::Tier
@@ -138,10 +136,9 @@ impl History {
         self.names.get(uid)
     }
 
-    /// The container's name and how often it was restarted, once known for as long as it lives.
-    pub fn container_name(&self, id: &ContainerId) -> Option<(&str, u32)> {
-        let (name, attempt) = self.instances.get(id)?.name.as_ref()?;
-        Some((name, *attempt))
+    /// What is remembered of a living container.
+    pub fn living(&self, id: &ContainerId) -> Option<Living<'_>> {
+        self.instances.get(id).map(|record| Living { record })
     }
 
     /// Whether a container is so young that its name may still come.
@@ -157,14 +154,14 @@ impl History {
         self.instances.keys().any(|id| self.may_be_named_soon(id))
     }
 
-    /// What is remembered of a living container's own cgroup.
-    pub fn instance(&self, id: &ContainerId, page_size: PageSize) -> Option<Tally> {
-        self.instances.get(id)?.sizes.get(&page_size).map(|counter| counter.tally)
+    /// What is remembered of a living pod's own cgroup, and what became of its grant.
+    pub fn pod(&self, uid: &PodUid, page_size: PageSize) -> Option<(Tally, Grant)> {
+        self.pods.get(uid)?.sizes.get(&page_size).map(|record| (record.tally(), record.grant))
     }
 
-    /// What is remembered of a pod's own cgroup.
-    pub fn pod(&self, uid: &PodUid, page_size: PageSize) -> Option<Tally> {
-        self.pods.get(uid)?.sizes.get(&page_size).map(|counter| counter.tally)
+    /// The time of the newest snapshot, since the start.
+    pub fn now(&self) -> Duration {
+        self.now
     }
 
     /// Pods that are gone and are remembered for what was refused them.
@@ -172,7 +169,7 @@ impl History {
         &self,
     ) -> impl Iterator<Item = (&PodUid, QosClass, impl Iterator<Item = (PageSize, Tally)>)> {
         self.pods.iter().filter(|(_, pod)| pod.seen.poll != self.polls).map(|(uid, pod)| {
-            (uid, pod.qos, pod.sizes.iter().map(|(page_size, counter)| (*page_size, counter.tally)))
+            (uid, pod.qos, pod.sizes.iter().map(|(page_size, record)| (*page_size, record.tally())))
         })
     }
 
@@ -185,24 +182,24 @@ impl History {
         })
     }
 
-    fn see_pod(&mut self, snapshot: &Snapshot, cgroup: &Cgroup, pod: &PodCgroup) {
+    fn see_pod(&mut self, see: &See<'_>, pod: &PodCgroup) {
         let seen = Seen { poll: self.polls, at: self.now };
         let young = self.polls > 1;
-        self.name_pod(snapshot, &pod.uid);
+        self.name_pod(see.snapshot, &pod.uid);
         let record = self.pods.entry(pod.uid.clone()).or_insert_with(|| PodRecord {
             qos: pod.qos,
             sizes: BTreeMap::new(),
             seen,
         });
         record.seen = seen;
-        take_in(&mut record.sizes, &cgroup.hugetlb, young, snapshot.taken.wall);
+        see.take_in(&mut record.sizes, young);
     }
 
-    fn see_container(&mut self, snapshot: &Snapshot, cgroup: &Cgroup, container: &ContainerCgroup) {
+    fn see_container(&mut self, see: &See<'_>, container: &ContainerCgroup) {
         let seen = Seen { poll: self.polls, at: self.now };
         let young = self.polls > 1;
         let uid = &container.pod.uid;
-        self.name_pod(snapshot, uid);
+        self.name_pod(see.snapshot, uid);
         let record = self.instances.entry(container.id.clone()).or_insert_with(|| InstanceRecord {
             uid: uid.clone(),
             name: None,
@@ -211,108 +208,23 @@ impl History {
             seen,
         });
         record.seen = seen;
-        if record.name.is_none() {
-            record.name = snapshot
-                .names
-                .container(uid, &container.id)
-                .map(|name| (name.name.clone(), name.attempt));
+        let names = &see.snapshot.names;
+        if (record.name.is_none() || names.is_told(uid))
+            && let Some(name) = names.container(uid, &container.id)
+        {
+            record.name = Some((name.name.clone(), name.attempt));
         }
-        take_in(&mut record.sizes, &cgroup.hugetlb, young, snapshot.taken.wall);
+        see.take_in(&mut record.sizes, young);
     }
 
+    /// A name once known stays, unless the kubelet itself says otherwise.
     fn name_pod(&mut self, snapshot: &Snapshot, uid: &PodUid) {
-        if let (false, Some(name)) = (self.names.contains_key(uid), snapshot.names.pod(uid)) {
-            self.names.insert(uid.clone(), name.clone());
+        let Some(name) = snapshot.names.pod(uid) else { return };
+        match self.names.get_mut(uid) {
+            None => drop(self.names.insert(uid.clone(), name.clone())),
+            Some(known) if known != name && snapshot.names.is_told(uid) => known.clone_from(name),
+            Some(_) => {}
         }
-    }
-
-    /// Containers that are not there any more leave their counters to their successors.
-    fn bury_instances(&mut self) {
-        let polls = self.polls;
-        for (id, instance) in self.instances.extract_if(|_, instance| instance.seen.poll != polls) {
-            let past = self.past.entry(instance.key(&id)).or_default();
-            past.died = self.now;
-            for (page_size, counter) in instance.sizes {
-                let tally = past.sizes.entry(page_size).or_default();
-                *tally = tally.with(counter.tally);
-            }
-        }
-    }
-
-    /// Drops the dead that are too old, and the least of them where there are too many.
-    fn forget(&mut self) {
-        self.forget_pods();
-        self.forget_containers();
-        let mut known: HashSet<&PodUid> = self.pods.keys().collect();
-        known.extend(self.instances.values().map(|instance| &instance.uid));
-        known.extend(self.past.keys().map(|key| &key.uid));
-        self.names.retain(|uid, _| known.contains(uid));
-    }
-
-    fn forget_pods(&mut self) {
-        let (now, retention, polls) = (self.now, self.retention, self.polls);
-        let too_old = |died: Duration| now.saturating_sub(died) > retention.dead_for;
-        self.pods.retain(|_, pod| {
-            pod.seen.poll == polls || (pod.was_refused() && !too_old(pod.seen.at))
-        });
-        let dead = self.pods.iter().filter(|(_, pod)| pod.seen.poll != polls);
-        let dead = dead.map(|(uid, pod)| (pod.seen.at, uid.clone())).collect();
-        for (_, uid) in surplus(dead, retention.most_dead) {
-            self.pods.remove(&uid);
-        }
-    }
-
-    fn forget_containers(&mut self) {
-        if self.past.is_empty() {
-            return;
-        }
-        let (now, retention) = (self.now, self.retention);
-        let living: HashSet<ContainerKey> =
-            self.instances.iter().map(|(id, instance)| instance.key(id)).collect();
-        let too_old = |died: Duration| now.saturating_sub(died) > retention.dead_for;
-        self.past.retain(|key, past| living.contains(key) || !too_old(past.died));
-        let dead = self.past.iter().filter(|(key, _)| !living.contains(key));
-        // Those that were refused nothing go first.
-        let dead = dead.map(|(key, past)| ((past.was_refused(), past.died), key.clone())).collect();
-        for (_, key) in surplus(dead, retention.most_dead) {
-            self.past.remove(&key);
-        }
-    }
-}
-
-/// The least of the dead, as many as are too many.
-fn surplus<T: Ord>(mut dead: Vec<T>, most: usize) -> impl Iterator<Item = T> {
-    dead.sort_unstable();
-    let surplus = dead.len().saturating_sub(most);
-    dead.into_iter().take(surplus)
-}
-
-/// Feeds the counters of a cgroup that is there.
-fn take_in(
-    sizes: &mut BTreeMap<PageSize, Counter>,
-    figures: &[Hugetlb],
-    young: bool,
-    wall: SystemTime,
-) {
-    for hugetlb in figures {
-        let counter = sizes.entry(hugetlb.page_size).or_insert_with(|| Counter::new(young));
-        if let Reading::Present(failures) = hugetlb.failures.total() {
-            counter.count(failures, wall);
-        }
-        let peak = hugetlb.max_usage.present().into_iter().chain(hugetlb.usage.present()).max();
-        counter.tally.peak = counter.tally.peak.max(peak.unwrap_or_default());
-    }
-}
-
-impl PodRecord {
-    fn was_refused(&self) -> bool {
-        self.sizes.values().any(|counter| counter.tally.failures > 0)
-    }
-}
-
-impl InstanceRecord {
-    fn key(&self, id: &ContainerId) -> ContainerKey {
-        ContainerKey::of(&self.uid, self.name.as_ref().map(|(name, _)| name.as_str()), id)
     }
 }
 
@@ -324,8 +236,9 @@ impl PastRecord {
 
 impl ContainerKey {
     /// The key of a container by its name, or by its id where it has none.
-    pub fn of(uid: &PodUid, name: Option<&str>, id: &ContainerId) -> Self {
-        Self { uid: uid.clone(), container: name.unwrap_or_else(|| id.short()).to_owned() }
+    pub fn of(uid: &PodUid, name: Option<&Arc<str>>, id: &ContainerId) -> Self {
+        let container = name.map_or_else(|| id.short().into(), Arc::clone);
+        Self { uid: uid.clone(), container }
     }
 }
 
@@ -336,6 +249,7 @@ impl Tally {
             failures: self.failures.saturating_add(other.failures),
             peak: self.peak.max(other.peak),
             last_failure: self.last_failure.max(other.last_failure),
+            refusals: self.refusals.with(other.refusals),
         }
     }
 }

@@ -1,7 +1,11 @@
 //! What is remembered, for how long, and how much of it.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::identity::{Runtime, ToldNames};
 use crate::snapshot::example::{hugetlb, id, node, page_size};
+use crate::snapshot::{Limit, Reading};
 
 const NAMES: [&str; 3] = ["ns", "db", "c"];
 
@@ -14,7 +18,11 @@ fn container(number: u64) -> ContainerId {
 }
 
 fn key(container: &str) -> ContainerKey {
-    ContainerKey { uid: uid("u"), container: container.to_owned() }
+    ContainerKey { uid: uid("u"), container: container.into() }
+}
+
+fn name_of(history: &History, number: u64) -> Option<(&str, u32)> {
+    history.living(&container(number))?.name().map(|(name, attempt)| (&**name, attempt))
 }
 
 fn past(history: &History, key: &ContainerKey) -> Option<u64> {
@@ -32,9 +40,32 @@ fn failures_are_handed_on_from_instance_to_instance() {
     history.update(&node(seconds(0)).with_container("u", 1, hugetlb(0, 2)).named("u", 1, NAMES, 0));
     history.update(&node(seconds(2)).with_container("u", 2, hugetlb(0, 1)).named("u", 2, NAMES, 1));
     assert_eq!(past(&history, &key("c")), Some(2));
-    assert_eq!(history.instance(&container(2), page_size()).map(|tally| tally.failures), Some(1));
+    assert_eq!(
+        history
+            .living(&container(2))
+            .and_then(|living| living.size(page_size()))
+            .map(|(tally, _)| tally.failures),
+        Some(1)
+    );
     history.update(&node(seconds(4)));
     assert_eq!(past(&history, &key("c")), Some(3), "both");
+}
+
+#[test]
+fn a_name_from_the_logs_gives_way_to_the_kubelets_own_and_that_one_stays() {
+    let mut history = History::new(Retention::default());
+    let look = |at| node(seconds(at)).with_container("u", 1, hugetlb(0, 0)).named("u", 1, NAMES, 0);
+    history.update(&look(0));
+    assert_eq!(name_of(&history, 1), Some(("c", 0)));
+    let mut told = ToldNames::default();
+    told.add_pod(uid("u"), PodName::new("right", "pod").expect("a name"));
+    told.add_container(uid("u"), container(1), "told", 2, Runtime::Containerd);
+    let mut snapshot = look(2);
+    snapshot.names = Arc::new(snapshot.names.with_told(Arc::new(told)));
+    history.update(&snapshot);
+    history.update(&look(4));
+    assert_eq!(name_of(&history, 1), Some(("told", 2)));
+    assert_eq!(history.pod_name(&uid("u")).map(|pod| &*pod.name), Some("pod"));
 }
 
 #[test]
@@ -79,7 +110,7 @@ fn a_name_once_known_stays_while_the_container_lives() {
     assert!(history.may_be_named_soon(&container(1)) && history.awaits_names());
     history.update(&node(seconds(2)).with_container("u", 1, hugetlb(0, 0)).named("u", 1, NAMES, 3));
     history.update(&node(seconds(4)).with_container("u", 1, hugetlb(0, 0)));
-    assert_eq!(history.container_name(&container(1)), Some(("c", 3)));
+    assert_eq!(name_of(&history, 1), Some(("c", 3)));
     assert!(!history.awaits_names());
 }
 
@@ -107,7 +138,7 @@ fn a_peak_is_the_most_that_was_seen() {
     for (second, bytes) in [(0, 5), (2, 9), (4, 1)] {
         history.update(&node(seconds(second)).with("/kubepods/podu", hugetlb(bytes, 0)));
     }
-    assert_eq!(history.pod(&uid("u"), page_size()).map(|tally| tally.peak), Some(Bytes(9)));
+    assert_eq!(history.pod(&uid("u"), page_size()).map(|(tally, _)| tally.peak), Some(Bytes(9)));
 }
 
 #[test]
@@ -124,5 +155,53 @@ fn an_unreadable_counter_is_no_reset() {
     {
         history.update(&with(second, failures));
     }
-    assert_eq!(history.pod(&uid("u"), page_size()).map(|tally| tally.failures), Some(5));
+    assert_eq!(history.pod(&uid("u"), page_size()).map(|(tally, _)| tally.failures), Some(5));
+}
+
+/// A node that a crash loop runs on for years.
+#[test]
+fn a_million_instances_are_not_remembered() {
+    let mut history = History::new(Retention::default());
+    let poll = |history: &mut History, round: u64| {
+        let mut snapshot = node(seconds(round * 2));
+        for number in 0..100 {
+            let number = round * 100 + number;
+            let container = format!("c{}", round % 1_000);
+            snapshot = snapshot.with_container("u", number, hugetlb(1, 1));
+            if number.is_multiple_of(100) {
+                snapshot = snapshot.named("u", number, ["ns", "db", &container], 0);
+            }
+        }
+        history.update(&snapshot);
+    };
+    for round in 0..10_000 {
+        poll(&mut history, round);
+    }
+    assert!(history.instances.len() <= 100, "{}", history.instances.len());
+    let most = history.retention.most_dead + 100;
+    assert!(history.past.len() <= most, "{}", history.past.len());
+    assert!(history.pods.len() + history.names.len() <= 2);
+}
+
+/// On v2 a pod counts what its containers were refused, by whichever limit.
+#[test]
+fn a_containers_reservation_limit_makes_its_pods_refusals_perhaps_harmless() {
+    let mut history = History::new(Retention::default());
+    let poll = |failures, limited: bool| {
+        let mut container = hugetlb(5, failures);
+        if limited {
+            container.reservation_limit = Reading::Present(Limit::At(Bytes(9)));
+        }
+        node(seconds(failures))
+            .with("/kubepods/podu", hugetlb(5, failures))
+            .with_container("u", 1, container)
+    };
+    let faults = |history: &History| {
+        history.pod(&uid("u"), page_size()).map(|(tally, _)| tally.refusals.faults)
+    };
+    history.update(&poll(0, true));
+    history.update(&poll(1, true));
+    assert_eq!(faults(&history), Some(0));
+    history.update(&poll(2, false));
+    assert_eq!(faults(&history), Some(1), "without any such limit a touch was refused");
 }

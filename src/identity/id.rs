@@ -27,6 +27,11 @@ impl PodUid {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// As text that may be kept at no cost.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
 }
 
 /// `8-4-4-4-12` hex digits.
@@ -56,6 +61,11 @@ impl ContainerId {
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// As text that may be kept at no cost.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 
     /// The first 12 digits, as `crictl ps` and `docker ps` show them.
@@ -91,6 +101,19 @@ impl Runtime {
         }
     }
 
+    /// The runtime and the id in a container's id as Kubernetes writes it, `containerd://<id>`.
+    pub fn of_qualified(text: &str) -> Option<(Self, ContainerId)> {
+        let (scheme, id) = text.split_once("://")?;
+        let runtime = match scheme {
+            "containerd" => Self::Containerd,
+            "cri-o" => Self::CriO,
+            "docker" => Self::Docker,
+            "podman" => Self::Podman,
+            _ => Self::Unknown,
+        };
+        Some((runtime, ContainerId::parse(id)?))
+    }
+
     /// A container's id as Kubernetes and kube-state-metrics write it; bare where the runtime is unknown.
     pub fn qualify(self, id: &ContainerId) -> String {
         match self {
@@ -124,5 +147,23 @@ impl fmt::Display for QosClass {
 impl fmt::Display for PodUid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn qualified_ids_are_read_as_they_are_written() {
+        let id = ContainerId::parse(&"0a".repeat(32)).expect("an id");
+        for runtime in [Runtime::Containerd, Runtime::CriO, Runtime::Docker, Runtime::Podman] {
+            assert_eq!(Runtime::of_qualified(&runtime.qualify(&id)), Some((runtime, id.clone())));
+        }
+        let strange = format!("rkt://{}", id.as_str());
+        assert_eq!(Runtime::of_qualified(&strange), Some((Runtime::Unknown, id.clone())));
+        for text in ["", id.as_str(), "containerd://", "containerd://0a", "://"] {
+            assert_eq!(Runtime::of_qualified(text), None, "{text}");
+        }
     }
 }

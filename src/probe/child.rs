@@ -41,6 +41,9 @@ pub struct Order {
     /// The file to map, on a hugetlbfs (for `file`)
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
+    /// The segment's key (for `sys-v`); it then outlives the process and is found by the next with that key
+    #[arg(long, value_name = "KEY")]
+    segment: Option<i32>,
 }
 
 /// The ways to map huge pages that programs use.
@@ -162,7 +165,7 @@ impl Mapped {
                 file.set_len(bytes.0).map_err(|error| errno_of(&error))?;
                 map_file(length, &file)
             }
-            Mapping::SysV => attach_segment(length, log2),
+            Mapping::SysV => attach_segment(length, log2, order.segment),
         }?;
         Ok(Self { start, length, page, attached: order.mapping == Mapping::SysV })
     }
@@ -240,19 +243,26 @@ fn huge_memfd(log2: u32) -> nix::Result<OwnedFd> {
     }
 }
 
-/// A segment that goes when the last process that has it attached goes.
-fn attach_segment(length: NonZeroUsize, log2: u32) -> nix::Result<NonNull<c_void>> {
+/// A segment: one of our own, that goes when the last process that has it attached goes, or one that has a key.
+fn attach_segment(
+    length: NonZeroUsize,
+    log2: u32,
+    key: Option<libc::key_t>,
+) -> nix::Result<NonNull<c_void>> {
     let size = i32::try_from(log2).map_err(|_| Errno::EINVAL)? << 26; // SHM_HUGE_SHIFT in linux/shm.h
     // JUSTIFICATION: nix has no System V shared memory.
     // SAFETY: no pointer is passed in but null, which asks the kernel for an address; the address that comes
-    // back is checked against (void*)-1. Marked for removal at once, the segment can't be left behind.
+    // back is checked against (void*)-1. Marked for removal at once, a segment of our own can't be left behind.
     #[expect(unsafe_code, reason = "System V shared memory")]
     unsafe {
         let flags = libc::IPC_CREAT | libc::SHM_HUGETLB | 0o600 | size;
-        let id = Errno::result(libc::shmget(libc::IPC_PRIVATE, length.get(), flags))?;
+        let id =
+            Errno::result(libc::shmget(key.unwrap_or(libc::IPC_PRIVATE), length.get(), flags))?;
         let address = libc::shmat(id, std::ptr::null(), 0);
         let error = Errno::last();
-        libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut());
+        if key.is_none() {
+            libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut());
+        }
         if address.addr() == usize::MAX {
             Err(error)
         } else {

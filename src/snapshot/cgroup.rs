@@ -47,6 +47,9 @@ pub struct Cgroup {
     pub parent: Option<usize>,
     /// Whose it is, by its path.
     pub owner: Arc<Owner>,
+    /// The NUMA nodes its memory may come from, `cpuset.mems.effective` (v1 `cpuset.effective_mems`): `0-1,3`.
+    /// Read for containers with reserved pages to come, on machines with several nodes.
+    pub memory_nodes: Reading<Vec<NumaNode>>,
     /// Its state, smallest page size first.
     pub hugetlb: Vec<Hugetlb>,
 }

@@ -24,6 +24,8 @@ pub fn node(since_start: Duration) -> Snapshot {
         hierarchy: None,
         cgroups: Vec::new(),
         names: Arc::new(NameIndex::default()),
+        declared: None,
+        mappings: None,
         sources: Vec::new(),
     }
 }
@@ -64,6 +66,7 @@ impl Snapshot {
             inode,
             parent,
             owner,
+            memory_nodes: Reading::Absent,
             hugetlb: vec![hugetlb],
         });
         self

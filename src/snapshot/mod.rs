@@ -4,8 +4,10 @@
 //! such file, or could not be read, and a [`Limit`] says "unlimited" without a number.
 
 mod cgroup;
+mod declared;
 #[cfg(test)]
 pub mod example;
+mod mapping;
 mod pool;
 mod process;
 mod reading;
@@ -15,6 +17,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 pub use cgroup::{Cgroup, CgroupVersion, Failures, Hierarchy, Hugetlb, NumaUsage};
+pub use declared::{Declared, DeclaredContainer, DeclaredPod};
+pub use mapping::{MappedObject, Mapping, Mappings};
 pub use pool::{BuddyAllocations, Memory, NumaPool, Pool};
 pub use process::Process;
 pub use reading::{Limit, Reading};
@@ -37,6 +41,10 @@ pub struct Snapshot {
     pub cgroups: Vec<Cgroup>,
     /// What was known of names at that time.
     pub names: Arc<NameIndex>,
+    /// What the kubelet said of its pods when it was last asked; nothing where it is not asked.
+    pub declared: Option<Arc<Declared>>,
+    /// What processes had mapped when it was last looked for; nothing where it is not looked for.
+    pub mappings: Option<Arc<Mappings>>,
     /// How each source did.
     pub sources: Vec<SourceHealth>,
 }

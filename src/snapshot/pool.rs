@@ -49,6 +49,18 @@ impl Pool {
         }
     }
 
+    /// Surplus pages that may still be made, if the memory can be found.
+    pub fn overcommit_room(&self) -> Reading<Pages> {
+        match (self.overcommit_limit, self.surplus) {
+            (Reading::Present(limit), Reading::Present(surplus)) => {
+                // Shrinking a pool in use makes surplus pages, however many the limit allows.
+                Reading::Present(limit.checked_sub(surplus).unwrap_or_default())
+            }
+            (Reading::Failed, _) | (_, Reading::Failed) => Reading::Failed,
+            _ => Reading::Absent,
+        }
+    }
+
     /// A number of this pool's pages, in bytes.
     pub fn bytes(&self, pages: Reading<Pages>) -> Reading<Bytes> {
         pages.and_then(|pages| pages.bytes(self.page_size))

@@ -17,6 +17,10 @@ pub enum Source {
     Cgroups,
     /// `/var/log/pods` and `/var/log/containers`.
     PodLogs,
+    /// The kubelet's `/pods`.
+    Kubelet,
+    /// `/proc/PID/smaps` of the containers' processes.
+    Mappings,
 }
 
 impl fmt::Display for Source {
@@ -28,6 +32,8 @@ impl fmt::Display for Source {
             Self::Vmstat => "vmstat",
             Self::Cgroups => "cgroups",
             Self::PodLogs => "pod-logs",
+            Self::Kubelet => "kubelet",
+            Self::Mappings => "mappings",
         })
     }
 }

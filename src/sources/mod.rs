@@ -1,4 +1,5 @@
-//! Where facts come from: the only part that reads the kernel and the kubelet's directories.
+//! Where facts come from: the only part that reads the kernel and the kubelet's directories, and asks the
+//! kubelet.
 //!
 //! Everything is read below roots that are arguments, so a fixture is a directory and a container may
 //! mount the host's files anywhere. One unreadable file costs itself: it becomes `Reading::Failed`, and
@@ -7,6 +8,8 @@
 mod cgroups;
 mod host;
 mod kernel_file;
+mod kubelet;
+mod mappings;
 mod parse;
 mod pods;
 mod pools;
@@ -15,11 +18,15 @@ mod process;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::identity::{NameIndex, Owner};
-use crate::snapshot::{Health, Problems, Snapshot, Source, SourceHealth, Taken};
+use crate::identity::{ContainerCgroup, NameIndex, Owner, Runtime};
+use crate::snapshot::{
+    Cgroup, Declared, Health, Mappings, Problems, Snapshot, Source, SourceHealth, Taken,
+};
 use cgroups::Cgroups;
 use kernel_file::KernelFiles;
 
+pub use kubelet::{Answer, Endpoint, Kubelet, KubeletUrl};
+pub use mappings::scan as scan_mappings;
 pub use pods::scan as scan_names;
 pub use process::OwnProcess;
 
@@ -46,6 +53,26 @@ pub struct Names {
     pub index: Arc<NameIndex>,
     /// How it went.
     pub search: Search,
+}
+
+/// Facts that take their time, as they were when they were last looked for.
+#[derive(Debug, Clone, Default)]
+pub struct Aside {
+    /// Names, from the kubelet's log directories.
+    pub names: Names,
+    /// The kubelet's pods, where it is asked for them.
+    pub declared: Option<Found<Declared>>,
+    /// What processes have mapped, where that is looked for.
+    pub mappings: Option<Found<Mappings>>,
+}
+
+/// What a slow source last gave, and whether it gives it still.
+#[derive(Debug, Clone)]
+pub struct Found<T> {
+    /// The newest that was had.
+    pub facts: Arc<T>,
+    /// How the last look went.
+    pub health: Health,
 }
 
 /// How the last search for names went.
@@ -76,7 +103,7 @@ impl Reader {
     }
 
     /// Reads everything once.
-    pub fn read(&mut self, taken: Taken, names: Names) -> Snapshot {
+    pub fn read(&mut self, taken: Taken, aside: Aside) -> Snapshot {
         let mut sources = Vec::new();
         let mut health = |source, problems| sources.push(SourceHealth::new(source, problems));
 
@@ -94,14 +121,23 @@ impl Reader {
         health(Source::Meminfo, meminfo);
         health(Source::Vmstat, vmstat);
 
+        let numa = pools.iter().any(|pool| pool.nodes.len() > 1);
         let mut problems = Problems::default();
-        let cgroups = self.cgroups.read(&self.roots, &mut self.files, &mut problems);
+        let mut cgroups = self.cgroups.read(&self.roots, numa, &mut self.files, &mut problems);
         health(Source::Cgroups, problems);
 
         let pods_here = cgroups.iter().any(|cgroup| matches!(&*cgroup.owner, Owner::Pod(_)));
-        if let Some(health) = names.search.health(pods_here, &self.roots) {
-            sources.push(SourceHealth { source: Source::PodLogs, health });
-        }
+        let Aside { names, declared, mappings } = aside;
+        tell_runtimes(&mut cgroups, &names.index);
+        let of = |source, health| SourceHealth { source, health };
+        sources.extend(
+            names
+                .search
+                .health(pods_here, declared.is_some(), &self.roots)
+                .map(|health| of(Source::PodLogs, health)),
+        );
+        sources.extend(declared.iter().map(|found| of(Source::Kubelet, found.health.clone())));
+        sources.extend(mappings.iter().map(|found| of(Source::Mappings, found.health.clone())));
         Snapshot {
             taken,
             pools,
@@ -109,18 +145,35 @@ impl Reader {
             hierarchy: self.cgroups.hierarchy().cloned(),
             cgroups,
             names: names.index,
+            declared: declared.map(|found| found.facts),
+            mappings: mappings.map(|found| found.facts),
             sources,
         }
     }
 }
 
+/// Says what made the containers whose cgroups don't tell, where the kubelet told it.
+fn tell_runtimes(cgroups: &mut [Cgroup], names: &NameIndex) {
+    for cgroup in cgroups {
+        if let Owner::Container(container) = &*cgroup.owner
+            && container.runtime == Runtime::Unknown
+            && let Some(runtime) = names.runtime(&container.pod.uid, &container.id)
+        {
+            cgroup.owner =
+                Arc::new(Owner::Container(ContainerCgroup { runtime, ..container.clone() }));
+        }
+    }
+}
+
 impl Search {
-    /// The health of the log directories; nothing where there are none and no pod would need them.
-    fn health(self, pods_here: bool, roots: &Roots) -> Option<Health> {
+    /// The health of the log directories; nothing where there are none and nobody would need them: no pod, or
+    /// the kubelet is asked for names.
+    fn health(self, pods_here: bool, kubelet_asked: bool, roots: &Roots) -> Option<Health> {
         let (pods, containers) = (roots.pod_logs.display(), roots.container_logs.display());
         match self {
             Self::Done(health) => Some(health),
             Self::Unfinished | Self::Nowhere if !pods_here => None,
+            Self::Nowhere if kubelet_asked => None,
             Self::Unfinished => {
                 Some(Health::Down(format!("{pods} and {containers} are not read yet")))
             }

@@ -56,6 +56,22 @@ pub(super) fn numa_stat(text: &str) -> Option<Vec<NumaUsage>> {
     Some(nodes)
 }
 
+/// cpuset.mems.effective: `0-1,3\n`, or an empty line where nothing is bound.
+pub(super) fn node_list(text: &str) -> Option<Vec<NumaNode>> {
+    // No machine has more; a range beyond is not one of nodes.
+    const MOST: u32 = 4096;
+    let mut nodes = Vec::new();
+    for range in text.trim_end().split(',').filter(|range| !range.is_empty()) {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        if last < first || last >= MOST {
+            return None;
+        }
+        nodes.extend((first..=last).map(NumaNode));
+    }
+    Some(nodes)
+}
+
 /// A field of meminfo in kB, `Hugetlb:         1024000 kB`.
 pub(super) fn meminfo_kilobytes(text: &str, field: &str) -> Option<Option<Bytes>> {
     match text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')) {

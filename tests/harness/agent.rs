@@ -30,13 +30,11 @@ pub struct Start {
 }
 
 impl Start {
-    /// With these flags, polling every 100 ms, on loopback. `HUGETLB_EXPORTER_BINARY` names another build of it.
+    /// With these flags, polling every 100 ms, on loopback.
     pub fn new(flags: &[String]) -> Self {
-        let program = std::env::var_os("HUGETLB_EXPORTER_BINARY");
-        let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_hugetlb-exporter").into());
         let ours = ["--web.listen-address=127.0.0.1:0", "--poll.interval=100ms"].map(str::to_owned);
         let arguments = ours.into_iter().chain(flags.iter().cloned()).collect();
-        Self { program: program.into(), arguments, user: None, tied: false }
+        Self { program: program(), arguments, user: None, tied: false }
     }
 
     /// As that user and group, without any privilege.
@@ -73,6 +71,12 @@ impl Start {
         wait_for("the agent to be ready", || (agent.get("/-/ready").status == 200).then_some(()));
         agent
     }
+}
+
+/// The program; `HUGETLB_EXPORTER_BINARY` names another build of it.
+pub fn program() -> PathBuf {
+    let program = std::env::var_os("HUGETLB_EXPORTER_BINARY");
+    program.unwrap_or_else(|| env!("CARGO_BIN_EXE_hugetlb-exporter").into()).into()
 }
 
 /// A command that ends with us (util-linux's setpriv sets PR_SET_PDEATHSIG and becomes the program).
@@ -115,13 +119,19 @@ impl Agent {
 
     /// Its metrics, read wholly after this call: the poll under way now does not count.
     pub fn fresh(&self) -> Exposition {
-        let number = |exposition: &Exposition| {
-            exposition.value("hugetlb_exporter_polls_total", &[]).expect("polls")
-        };
-        let enough = number(&self.scrape()) + 2.0;
-        wait_for("a fresh snapshot", || {
-            Some(self.scrape()).filter(|exposition| number(exposition) >= enough)
-        })
+        self.after_polls(2.0)
+    }
+
+    /// Its metrics after so many more polls.
+    pub fn after_polls(&self, polls: f64) -> Exposition {
+        self.after("hugetlb_exporter_polls_total", polls)
+    }
+
+    /// A scrape after a counter of the exporter's own has grown by so much.
+    pub fn after(&self, counter: &str, by: f64) -> Exposition {
+        let number = |exposition: &Exposition| exposition.value(counter, &[]).unwrap_or_default();
+        let enough = number(&self.scrape()) + by;
+        wait_for(counter, || Some(self.scrape()).filter(|exposition| number(exposition) >= enough))
     }
 
     /// What it has logged.

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod exposition;
 pub mod http;
+pub mod kubelet;
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Mutex};

@@ -37,6 +37,10 @@ fn a_wrong_flag_gets_one_line_that_names_it_its_value_and_the_form_expected() {
         &[],
         &["--web.telemetry-path", "'metrics'", "/metrics"],
     );
+    for url in ["10.0.0.1:10250", "https://10.0.0.1", "https://fd00::1:10250", "ftp://10.0.0.1:1"] {
+        refused(&["--kubelet.url", url], &[], &["--kubelet.url", url, "https://HOST:PORT"]);
+    }
+    refused(&["--kubelet.interval=30"], &[], &["--kubelet.interval", "'30'", "such as 2s"]);
     refused(&["--log.level=loud"], &[], &["--log.level", "'loud'", "debug, info, warn, error"]);
     refused(&["report", "--output", "xml"], &[], &["--output", "'xml'", "table, json, prometheus"]);
     refused(&["--no-such-flag"], &[], &["--no-such-flag"]);
@@ -91,13 +95,34 @@ fn a_report_says_what_it_finds_and_what_it_does_not() {
         run(&arguments, &[])
     };
     let table = report(&[]);
-    assert_eq!(table.status.code(), Some(0));
-    assert!(String::from_utf8_lossy(&table.stdout).contains("prod/db-0"), "{table:?}");
+    assert_eq!(table.status.code(), Some(2), "something will crash");
+    let text = String::from_utf8_lossy(&table.stdout);
+    assert!(text.starts_with("CRITICAL will-crash\n"), "in a pipe without colour: {text}");
+    assert!(text.contains("Set hugepages-2Mi of container postgres to at least 200Mi"), "{text}");
+    assert!(report(&["--color=always"]).stdout.starts_with(b"\x1b[1;31mCRITICAL"));
     let json = report(&["--output=json"]).stdout;
     assert!(String::from_utf8_lossy(&json).contains("\"limit_bytes\": 134217728"));
     let exposition = String::from_utf8(report(&["--output=prometheus"]).stdout).expect("text");
     assert!(exposition.contains("hugetlb_container_usage_bytes{"));
     assert!(!exposition.contains("\nprocess_"), "node_exporter has those of its own");
+
+    for (more, code, shown) in [
+        (["--namespace=prod", "--pod=db-0"], 2, true),
+        (["--namespace=prod", "--pod=db-1"], 0, false),
+        (["--namespace=dev", "--pod=db-0"], 0, false),
+    ] {
+        let output = report(&more);
+        assert_eq!(output.status.code(), Some(code), "{more:?}");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(text.contains("prod/db-0"), shown, "{more:?}: {text}");
+        assert!(text.contains("Huge-page pools"), "{more:?}: {text}");
+    }
+    let muted = report(&["--findings.mute-namespace=other,prod"]);
+    assert_eq!(muted.status.code(), Some(0), "nothing is said of it");
+    assert!(
+        String::from_utf8_lossy(&muted.stdout).contains("prod/db-0"),
+        "it is shown all the same"
+    );
 
     let nothing = Machine::named("nothing");
     let flags = nothing.flags();

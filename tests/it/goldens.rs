@@ -1,11 +1,10 @@
 //! Whole outputs for whole machines, compared with `tests/golden/*`. `UPDATE_EXPECT=1 cargo test` writes them;
 //! then read the difference.
 
+use expect_test::expect_file;
+use hugetlb_exporter::{Looking, Thresholds, findings, look, metrics, report, report::Style};
 use std::collections::HashSet;
 use std::path::Path;
-
-use expect_test::expect_file;
-use hugetlb_exporter::{Selection, look_once, metrics, report};
 
 use crate::machine::{self, Machine};
 
@@ -24,7 +23,7 @@ fn golden(name: &str) -> std::path::PathBuf {
 fn every_machine_is_shown_as_it_was() {
     for name in machine::all() {
         let machine = Machine::named(&name);
-        let view = look_once(machine.roots(), Selection::default());
+        let view = look(Looking::at(machine.roots()));
         let root = machine.root().display().to_string();
         let metrics = metrics::encode(&view);
         check_exposition(&name, &metrics);
@@ -36,7 +35,7 @@ fn every_machine_is_shown_as_it_was() {
         expect_file![golden(&format!("{name}.json"))]
             .assert_eq(&report::json(&view).replace(&root, "ROOT"));
         expect_file![golden(&format!("{name}.txt"))]
-            .assert_eq(&report::table(&view).replace(&root, "ROOT"));
+            .assert_eq(&report::table(&view, Style::Plain).replace(&root, "ROOT"));
     }
 }
 
@@ -65,8 +64,8 @@ fn check_exposition(name: &str, text: &str) {
 fn the_table_fits_a_terminal() {
     for name in machine::all() {
         let machine = Machine::named(&name);
-        let view = look_once(machine.roots(), Selection::default());
-        let table = report::table(&view);
+        let view = look(Looking::at(machine.roots()));
+        let table = report::table(&view, Style::Plain);
         // What is not seen is told in sentences, which a terminal may wrap.
         let table = table.split("\nNot seen:").next().expect("a table");
         let widest = table.lines().map(|line| line.chars().count()).max();
@@ -81,11 +80,38 @@ fn the_reference_of_metrics_is_made_from_their_table() {
 }
 
 #[test]
+fn the_reference_of_findings_is_made_from_their_rules() {
+    expect_file![Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/findings.md")]
+        .assert_eq(&findings::reference());
+}
+
+#[test]
 fn idle_pods_are_shown_on_demand() {
     let machine = Machine::named("v2-systemd-runc");
     let count = |idle| {
-        let text = metrics::encode(&look_once(machine.roots(), Selection { idle }));
+        let thresholds = Thresholds { show_idle: idle, ..Thresholds::default() };
+        let text = metrics::encode(&look(Looking { thresholds, ..Looking::at(machine.roots()) }));
         text.lines().filter(|line| line.starts_with("hugetlb_pod_usage_bytes{")).count()
     };
     assert_eq!((count(false), count(true)), (3, 4), "the pod without huge pages is idle");
+}
+
+/// Every key that is written is in the schema, and every figure of the kind it says.
+#[test]
+fn every_report_keeps_to_its_schema() {
+    let text = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/report.schema.json"),
+    );
+    let schema = serde_json::from_str(&text.expect("a schema")).expect("JSON");
+    let schema = jsonschema::draft202012::new(&schema).expect("a schema");
+    for name in machine::all() {
+        let machine = Machine::named(&name);
+        let report = report::json(&look(Looking::at(machine.roots())));
+        let report = serde_json::from_str(&report).expect("JSON");
+        let faults: Vec<String> = schema
+            .iter_errors(&report)
+            .map(|fault| format!("{name}: {}: {fault}", fault.instance_path()))
+            .collect();
+        assert!(faults.is_empty(), "{faults:#?}");
+    }
 }

@@ -17,5 +17,7 @@ mod goldens;
 mod laws;
 mod command;
 mod agent;
+mod kubelet;
+mod mappings;
 mod server;
 mod tidy;

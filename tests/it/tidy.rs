@@ -23,6 +23,7 @@ const PARTS: &[(&str, May)] = &[
     // What a user may set names what it sets.
     ("config", May::Use(&["units", "assessment", "sources"])),
     ("web", May::Use(&["view", "render", "config"])),
+    ("bench", May::UseAllBut("cli")),
     ("agent", May::UseAllBut("cli")),
     ("cli", May::UseAllBut("cli")),
 ];
@@ -95,7 +96,7 @@ fn is_test_of(path: &Path, text: &str, line: usize) -> bool {
 
 #[test]
 fn files_are_short_and_say_what_they_are() {
-    for (path, text) in files(&["src", "tests"]) {
+    for (path, text) in files(&["src", "tests", "benches"]) {
         let lines = text.lines().count();
         assert!(
             lines <= LONGEST_FILE,

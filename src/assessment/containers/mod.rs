@@ -1,68 +1,101 @@
 //! Containers: their cgroups, their instances made one, their dead.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
+use super::ledger::{Ledger, Outlook};
 use super::pods::identity;
-use super::{ContainerState, Instance, Selection, TenantSize};
-use crate::history::{ContainerKey, History, Tally};
-use crate::identity::{ContainerCgroup, Owner, PodUid};
+use super::{ContainerState, Identity, Instance, PodState, TenantSize, Thresholds};
+use crate::history::{ContainerKey, History, Living, Tally};
+use crate::identity::{ContainerCgroup, Owner};
 use crate::snapshot::{Cgroup, Hugetlb, NumaUsage, Snapshot};
-use crate::units::PageSize;
+use crate::units::{Bytes, PageSize};
 
 /// The containers to show, by UID and name.
 pub(super) fn states(
     snapshot: &Snapshot,
     history: &History,
-    selection: Selection,
+    ledger: &Ledger,
+    inner: &[Option<usize>],
+    pods: &[PodState],
+    thresholds: &Thresholds,
 ) -> Vec<ContainerState> {
-    let granted = granted_pods(snapshot);
-    let inner = inner_containers(snapshot);
-    let mut merged: BTreeMap<ContainerKey, Merged> = BTreeMap::new();
+    let mut merged = instances(snapshot, history, ledger, inner);
+    // In the order of the tree they are nearly in the order of the keys.
+    merged.sort_by(|(left, _), (right, _)| left.cmp(right));
+    merged.dedup_by(|(key, later), (first, merged)| {
+        let same = key == first;
+        if same {
+            merged.add(std::mem::take(later));
+        }
+        same
+    });
+    let mut dead = Vec::new();
+    for (key, tallies) in history.all_past() {
+        let place = merged.binary_search_by(|(other, _)| other.cmp(key));
+        match place.ok().and_then(|place| merged.get_mut(place)) {
+            Some((_, living)) => living.add_past(tallies),
+            None => {
+                let mut past = Merged::default();
+                past.add_past(tallies);
+                dead.push((key.clone(), past));
+            }
+        }
+    }
+    if !dead.is_empty() {
+        merged.append(&mut dead);
+        merged.sort_by(|(left, _), (right, _)| left.cmp(right));
+    }
+    let mut states = Vec::with_capacity(merged.len());
+    states.extend(
+        merged
+            .into_iter()
+            .filter_map(|(key, merged)| merged.into_state(key, pods, history, thresholds)),
+    );
+    states
+}
+
+/// Every instance that is not held back, each by itself.
+fn instances(
+    snapshot: &Snapshot,
+    history: &History,
+    ledger: &Ledger,
+    inner: &[Option<usize>],
+) -> Vec<(ContainerKey, Merged)> {
+    let is_container = |cgroup: &&Cgroup| matches!(&*cgroup.owner, Owner::Container(_));
+    let mut found = Vec::with_capacity(snapshot.cgroups.iter().filter(is_container).count());
     for (index, cgroup) in snapshot.cgroups.iter().enumerate() {
         let Owner::Container(container) = &*cgroup.owner else { continue };
-        let name = history.container_name(&container.id);
-        let own = Own::read(cgroup, inner.get(&index).copied(), container, history);
+        let living = history.living(&container.id);
+        let name = living.and_then(Living::name);
+        let inner = inner.get(index).copied().flatten();
+        let own = Own::read(snapshot, (index, inner), cgroup, container, living, ledger);
         if name.is_none() && history.may_be_named_soon(&container.id) && !own.is_urgent() {
             continue;
         }
         let key = ContainerKey::of(&container.pod.uid, name.map(|(name, _)| name), &container.id);
         let age = (name.map(|(_, attempt)| attempt), cgroup.inode);
-        merged.entry(key).or_default().add(own, age, name.is_some());
+        let newest = Some((age, own.instance));
+        found.push((key, Merged { newest, sizes: own.sizes, named: name.is_some() }));
     }
-    for (key, tallies) in history.all_past() {
-        merged.entry(key.clone()).or_default().add_past(tallies);
-    }
-    merged
-        .into_iter()
-        .filter_map(|(key, merged)| merged.into_state(key, &granted, history, selection))
-        .collect()
+    found
 }
 
-/// Which pods were granted pages of which size.
-fn granted_pods(snapshot: &Snapshot) -> HashSet<(&PodUid, PageSize)> {
-    let mut granted = HashSet::new();
-    for cgroup in &snapshot.cgroups {
-        if let Owner::Pod(pod) = &*cgroup.owner {
-            let sizes = cgroup.hugetlb.iter().filter(|hugetlb| hugetlb.limit.is_grant());
-            granted.extend(sizes.map(|hugetlb| (&pod.uid, hugetlb.page_size)));
+/// crun puts the container itself into `<scope>/container` and writes the limit only there: for each
+/// cgroup that is such a scope, the index of the inner one.
+pub(super) fn inner(snapshot: &Snapshot) -> Vec<Option<usize>> {
+    let mut inner = vec![None; snapshot.cgroups.len()];
+    for (index, cgroup) in snapshot.cgroups.iter().enumerate() {
+        let Some(parent) = cgroup.parent else { continue };
+        let is_inner =
+            *cgroup.owner == Owner::InsideContainer && cgroup.path.ends_with("/container");
+        let scope = snapshot.cgroups.get(parent).map(|parent| &*parent.owner);
+        if let (true, Some(Owner::Container(_)), Some(place)) =
+            (is_inner, scope, inner.get_mut(parent))
+        {
+            *place = Some(index);
         }
     }
-    granted
-}
-
-/// crun puts the container itself into `<scope>/container` and writes the limit only there: for each such
-/// scope, the inner cgroup.
-fn inner_containers(snapshot: &Snapshot) -> HashMap<usize, &Cgroup> {
-    let inside = snapshot.cgroups.iter().filter(|cgroup| {
-        *cgroup.owner == Owner::InsideContainer && cgroup.path.ends_with("/container")
-    });
-    inside
-        .filter_map(|cgroup| {
-            let parent = cgroup.parent?;
-            let is_container = matches!(&*snapshot.cgroups.get(parent)?.owner, Owner::Container(_));
-            is_container.then_some((parent, cgroup))
-        })
-        .collect()
+    inner
 }
 
 /// One instance of a container.
@@ -73,23 +106,33 @@ struct Own {
 
 impl Own {
     fn read(
+        snapshot: &Snapshot,
+        (index, inner): (usize, Option<usize>),
         cgroup: &Cgroup,
-        inner: Option<&Cgroup>,
         container: &ContainerCgroup,
-        history: &History,
+        living: Option<Living<'_>>,
+        ledger: &Ledger,
     ) -> Self {
+        let inner_cgroup = inner.and_then(|inner| snapshot.cgroups.get(inner));
         let size = |hugetlb: &Hugetlb| {
-            let mut size =
-                TenantSize::of_cgroup(hugetlb, history.instance(&container.id, hugetlb.page_size));
-            if let Some(inner) = inner.and_then(|inner| inner.of_size(hugetlb.page_size)) {
-                size.limit = size.limit.least(inner.limit);
-                size.reservation_limit = size.reservation_limit.least(inner.reservation_limit);
+            let page_size = hugetlb.page_size;
+            let (tally, grant) = living.and_then(|living| living.size(page_size)).unzip();
+            let mut size = TenantSize {
+                outlook: ledger.outlook(index, page_size),
+                grant: grant.unwrap_or_default(),
+                ..TenantSize::of_cgroup(hugetlb, tally)
+            };
+            if let Some(hugetlb) = inner_cgroup.and_then(|inner| inner.of_size(page_size)) {
+                size.limit = size.limit.least(hugetlb.limit);
+                size.reservation_limit = size.reservation_limit.least(hugetlb.reservation_limit);
+                let inner = inner.map(|inner| ledger.outlook(inner, page_size));
+                size.outlook = inner.unwrap_or_default().of_the_same(size.outlook);
             }
             size
         };
         let instance = Instance {
-            container_id: container.runtime.qualify(&container.id),
-            cgroup: cgroup.path.to_string(),
+            id: container.id.clone(),
+            cgroup: Arc::clone(&cgroup.path),
             qos: container.pod.qos,
             runtime: container.runtime,
             in_pod_cgroup: container.in_pod_cgroup,
@@ -99,7 +142,7 @@ impl Own {
 
     /// Too important to wait for a name.
     fn is_urgent(&self) -> bool {
-        self.sizes.iter().any(|size| size.was_refused() || size.is_overcommitted())
+        self.sizes.iter().any(|size| size.was_refused() || size.outlook.shortfall.is_some())
     }
 }
 
@@ -110,51 +153,69 @@ type Age = (Option<u32>, u64);
 #[derive(Default)]
 struct Merged {
     newest: Option<(Age, Instance)>,
-    sizes: BTreeMap<PageSize, TenantSize>,
+    sizes: Vec<TenantSize>,
     named: bool,
 }
 
 impl Merged {
-    fn add(&mut self, own: Own, age: Age, named: bool) {
-        self.named |= named;
-        let is_newest = self.newest.as_ref().is_none_or(|(newest, _)| age > *newest);
-        for size in own.sizes {
-            self.sizes
-                .entry(size.page_size)
-                .and_modify(|sum| sum.add_instance(&size, is_newest))
-                .or_insert(size);
+    fn add(&mut self, other: Self) {
+        self.named |= other.named;
+        let age = |newest: &Option<(Age, Instance)>| newest.as_ref().map(|(age, _)| *age);
+        let is_newest = age(&other.newest) > age(&self.newest);
+        for size in other.sizes {
+            match self.of_size(size.page_size) {
+                Some(sum) => sum.add_instance(&size, is_newest),
+                None => self.sizes.push(size),
+            }
         }
         if is_newest {
-            self.newest = Some((age, own.instance));
+            self.newest = other.newest;
         }
     }
 
     fn add_past(&mut self, tallies: impl Iterator<Item = (PageSize, Tally)>) {
         for (page_size, tally) in tallies {
-            self.sizes
-                .entry(page_size)
-                .and_modify(|size| size.add_past(tally))
-                .or_insert_with(|| TenantSize::of_the_dead(page_size, tally));
+            match self.of_size(page_size) {
+                Some(size) => size.add_past(tally),
+                None => self.sizes.push(TenantSize::of_the_dead(page_size, tally)),
+            }
         }
+    }
+
+    fn of_size(&mut self, page_size: PageSize) -> Option<&mut TenantSize> {
+        self.sizes.iter_mut().find(|size| size.page_size == page_size)
     }
 
     fn into_state(
         self,
         key: ContainerKey,
-        granted: &HashSet<(&PodUid, PageSize)>,
+        pods: &[PodState],
         history: &History,
-        selection: Selection,
+        thresholds: &Thresholds,
     ) -> Option<ContainerState> {
-        let Self { newest, sizes, named } = self;
+        let Self { newest, mut sizes, named } = self;
         let alive = newest.is_some();
         // A sandbox has no name, no limit and no pages; it is no container that anyone would look for.
-        let pod_grant = |page_size| named && granted.contains(&(&key.uid, page_size));
+        let pod = pods.binary_search_by(|pod| (*pod.identity.uid).cmp(key.uid.as_str())).ok();
+        let pod = pod.and_then(|place| pods.get(place));
+        let pod_grant = |page_size| {
+            let granted = |size: &TenantSize| size.page_size == page_size && size.limit.is_grant();
+            named && pod.is_some_and(|pod| pod.sizes.iter().any(granted))
+        };
         let shown = |size: &TenantSize| {
             let granted = size.limit.is_grant() || pod_grant(size.page_size);
-            size.was_refused() || (alive && (selection.idle || granted || size.is_active()))
+            let maps = size.is_active() || size.outlook.unreserved > Bytes::ZERO;
+            size.was_refused() || (alive && (thresholds.show_idle || granted || maps))
         };
-        let sizes: Vec<_> = sizes.into_values().filter(shown).collect();
-        let identity = identity(&key.uid, key.container, history);
+        sizes.retain(shown);
+        sizes.sort_by_key(|size| size.page_size);
+        let identity = Identity {
+            instance: newest.as_ref().map(|(_, instance)| instance.id.shared()),
+            ..match pod {
+                Some(pod) => Identity { container: key.container, ..pod.identity.clone() },
+                None => identity(&key.uid, key.container, history),
+            }
+        };
         (!sizes.is_empty()).then(|| ContainerState {
             identity,
             newest: newest.map(|(_, instance)| instance),
@@ -177,7 +238,14 @@ impl TenantSize {
             std::mem::take(&mut self.numa_usage).combine(other.numa_usage.clone(), add_nodes);
         if other_is_newest {
             (self.limit, self.reservation_limit) = (other.limit, other.reservation_limit);
+            self.grant = other.grant;
         }
+        self.refusals = self.refusals.combine(other.refusals, |a, b| Some(a.with(b)));
+        self.outlook = if other_is_newest {
+            other.outlook.with_older(self.outlook)
+        } else {
+            self.outlook.with_older(other.outlook)
+        };
     }
 
     /// What earlier instances left behind.
@@ -185,6 +253,36 @@ impl TenantSize {
         self.failures = self.failures.and_then(|failures| failures.checked_add(past.failures));
         self.peak_usage = self.peak_usage.map(|peak| peak.max(past.peak));
         self.last_failure = self.last_failure.max(past.last_failure);
+        self.refusals = self.refusals.map(|refusals| refusals.with(past.refusals));
+    }
+}
+
+impl Outlook {
+    /// A container's innermost cgroup, and the one around it that has limits of its own.
+    fn of_the_same(self, around: Self) -> Self {
+        let shorter =
+            if around.shortfall.present() > self.shortfall.present() { around } else { self };
+        Self {
+            shortfall: shorter.shortfall,
+            short_of: shorter.short_of,
+            uncertainty: self.uncertainty.or(around.uncertainty),
+            committed: around.committed,
+            unreserved: around.unreserved,
+            ..self
+        }
+    }
+
+    /// Two instances of one container are short each by itself; how much is left, the newest tells.
+    fn with_older(self, older: Self) -> Self {
+        Self {
+            shortfall: self.shortfall.plus(older.shortfall),
+            short_of: self.short_of.or(older.short_of),
+            uncertainty: self.uncertainty.or(older.uncertainty),
+            committed: self.committed.plus(older.committed),
+            unreserved: Bytes(self.unreserved.0.saturating_add(older.unreserved.0)),
+            margin: self.margin.combine(older.margin, |a, b| Some(a.min(b))),
+            ..self
+        }
     }
 }
 

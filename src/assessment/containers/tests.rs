@@ -19,11 +19,11 @@ fn limited(bytes: u64, limit: u64) -> Hugetlb {
 fn look(snapshot: &Snapshot) -> Assessment {
     let mut history = History::new(Retention { hold_back: Duration::ZERO, ..Retention::default() });
     history.update(snapshot);
-    assess(snapshot, &history, Selection::default())
+    assess(snapshot, &history, &Thresholds::default())
 }
 
 fn names(assessment: &Assessment) -> Vec<&str> {
-    assessment.containers.iter().map(|container| container.identity.container.as_str()).collect()
+    assessment.containers.iter().map(|container| &*container.identity.container).collect()
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn the_newest_instance_gives_the_limit_and_all_give_their_usage() {
     let size = &assessment.containers[0].sizes[0];
     assert_eq!((size.usage, size.limit.finite()), (Reading::Present(Bytes(50)), Some(Bytes(300))));
     let newest = assessment.containers[0].newest.as_ref().expect("it lives");
-    assert_eq!(newest.container_id, id(1));
+    assert_eq!(newest.container_id(), id(1));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn an_overcommitted_container_does_not_wait_for_its_name() {
         .with_container("u", 1, limited(10, 300))
         .with_container("u", 2, committed);
     history.update(&snapshot);
-    assert_eq!(names(&assess(&snapshot, &history, Selection::default())), [&id(2)[..12]]);
+    assert_eq!(names(&assess(&snapshot, &history, &Thresholds::default())), [&id(2)[..12]]);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_pod_hears_of_what_its_containers_were_refused() {
     history.update(&at(0, 0));
     let later = at(2, 1);
     history.update(&later);
-    let assessment = assess(&later, &history, Selection::default());
+    let assessment = assess(&later, &history, &Thresholds::default());
     let size = &assessment.pods[0].sizes[0];
     assert_eq!((size.failures, size.last_failure), (Reading::Present(0), Some(later.taken.wall)));
 }

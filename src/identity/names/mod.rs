@@ -1,4 +1,5 @@
-//! Names for UIDs and ids, from what the kubelet leaves in its log directories.
+//! Names for UIDs and ids, from what the kubelet leaves in its log directories, and from what it says where
+//! it is asked.
 //!
 //! ```text
 //! /var/log/pods/default_db-0_<uid>/
@@ -8,35 +9,42 @@
 //! Anyone who may write there (a pod with that hostPath) may write anything, so an entry counts only if
 //! every part is a name that Kubernetes would accept, link and target agree, and its UID is that of the
 //! cgroup in question, which the kernel vouches for. Where two entries contradict each other neither is
-//! believed: no name is better than a wrong one.
+//! believed: no name is better than a wrong one. What the kubelet says itself outweighs all of that.
+
+mod told;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::id::{ContainerId, PodUid, is_hex};
+use super::id::{ContainerId, PodUid, Runtime, is_hex};
+
+pub use told::ToldNames;
 
 /// A pod's name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodName {
     /// Its namespace.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 /// A container's name within its pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerName {
     /// The name in the pod's spec.
-    pub name: String,
+    pub name: Arc<str>,
     /// How often it had been restarted before: 3 in `…/postgres/3.log`.
     pub attempt: u32,
 }
 
-/// All names known at one time.
+/// All names known at one time. A clone costs nothing: the poller puts the kubelet's word to the newest of the
+/// log directories at every poll.
 #[derive(Debug, Clone, Default)]
 pub struct NameIndex {
-    pods: HashMap<PodUid, Claim<PodName>>,
-    containers: HashMap<PodUid, Vec<ContainerEntry>>,
+    pods: Arc<HashMap<PodUid, Claim<PodName>>>,
+    containers: Arc<HashMap<PodUid, Vec<ContainerEntry>>>,
+    told: Arc<ToldNames>,
 }
 
 #[derive(Debug, Clone)]
@@ -56,7 +64,20 @@ struct ContainerEntry {
 /// The kubelet cuts a link's name so that with `.log` it has 255 bytes.
 const LONGEST_STEM: usize = 255 - ".log".len();
 
+impl PodName {
+    /// A pod's name, if Kubernetes would accept both parts of it.
+    pub fn new(namespace: &str, name: &str) -> Option<Self> {
+        (is_dns_label(namespace) && is_dns_subdomain(name))
+            .then(|| Self { namespace: namespace.into(), name: name.into() })
+    }
+}
+
 impl NameIndex {
+    /// The same names, with what the kubelet said.
+    pub fn with_told(&self, told: Arc<ToldNames>) -> Self {
+        Self { told, ..self.clone() }
+    }
+
     /// Takes in the name of a directory in /var/log/pods. What is no such name is passed over.
     pub fn add_pod_directory(&mut self, directory: &str) {
         if let Some((uid, name)) = parse_pod_directory(directory) {
@@ -68,20 +89,43 @@ impl NameIndex {
     pub fn add_container_link(&mut self, link: &str, target: &str) {
         if let Some((uid, pod, entry)) = parse_container_link(link, target) {
             self.claim_pod(uid.clone(), pod);
-            self.containers.entry(uid).or_default().push(entry);
+            Arc::make_mut(&mut self.containers).entry(uid).or_default().push(entry);
         }
     }
 
-    /// The pod's name, if it is known and undisputed.
+    /// Whether it knows nobody.
+    pub fn is_empty(&self) -> bool {
+        self.pods.is_empty() && self.containers.is_empty() && self.told.is_empty()
+    }
+
+    /// The pod's name, if the kubelet told it, or if it is known and undisputed.
     pub fn pod(&self, uid: &PodUid) -> Option<&PodName> {
+        self.told.pod(uid).or_else(|| self.logged_pod(uid))
+    }
+
+    /// Whether the kubelet itself told the pod's name.
+    pub fn is_told(&self, uid: &PodUid) -> bool {
+        self.told.pod(uid).is_some()
+    }
+
+    /// What made the container, if the kubelet told it.
+    pub fn runtime(&self, uid: &PodUid, id: &ContainerId) -> Option<Runtime> {
+        self.told.runtime(uid, id)
+    }
+
+    fn logged_pod(&self, uid: &PodUid) -> Option<&PodName> {
         match self.pods.get(uid)? {
             Claim::Undisputed(name) => Some(name),
             Claim::Disputed => None,
         }
     }
 
-    /// The container's name, if it is known and undisputed.
+    /// The container's name, if the kubelet told it, or if it is known and undisputed.
     pub fn container(&self, uid: &PodUid, id: &ContainerId) -> Option<&ContainerName> {
+        self.told.container(uid, id).or_else(|| self.logged_container(uid, id))
+    }
+
+    fn logged_container(&self, uid: &PodUid, id: &ContainerId) -> Option<&ContainerName> {
         let entries = self.containers.get(uid)?;
         let longest = entries
             .iter()
@@ -110,7 +154,7 @@ impl NameIndex {
     }
 
     fn claim_pod(&mut self, uid: PodUid, name: PodName) {
-        self.pods
+        Arc::make_mut(&mut self.pods)
             .entry(uid)
             .and_modify(|claim| {
                 if !matches!(claim, Claim::Undisputed(known) if *known == name) {
@@ -125,10 +169,8 @@ impl NameIndex {
 fn parse_pod_directory(directory: &str) -> Option<(PodUid, PodName)> {
     let mut parts = directory.splitn(3, '_');
     let (namespace, name, uid) = (parts.next()?, parts.next()?, parts.next()?);
-    let valid = is_dns_label(namespace) && is_dns_subdomain(name);
-    valid
-        .then(|| PodUid::from_path(uid))?
-        .map(|uid| (uid, PodName { namespace: namespace.to_owned(), name: name.to_owned() }))
+    let name = PodName::new(namespace, name)?;
+    Some((PodUid::from_path(uid)?, name))
 }
 
 /// `<pod>_<namespace>_<container>-<id>.log` -> `…/<namespace>_<pod>_<uid>/<container>/<attempt>.log`
@@ -149,7 +191,7 @@ fn parse_container_link(link: &str, target: &str) -> Option<(PodUid, PodName, Co
     };
     let whole = id_prefix.len() == 64 || (stem.len() == LONGEST_STEM && id_prefix.len() < 64);
     let valid = whole && id_prefix.bytes().all(is_hex);
-    let container = ContainerName { name: container.to_owned(), attempt };
+    let container = ContainerName { name: container.into(), attempt };
     valid.then(|| (uid, pod, ContainerEntry { id_prefix: id_prefix.to_owned(), container }))
 }
 

@@ -32,7 +32,7 @@ fn link(pod: &str, namespace: &str, container: &str, id: &str) -> String {
 }
 
 fn container_of(index: &NameIndex, pod: &str, container: &str) -> Option<(String, u32)> {
-    index.container(&uid(pod), &id(container)).map(|found| (found.name.clone(), found.attempt))
+    index.container(&uid(pod), &id(container)).map(|found| (found.name.to_string(), found.attempt))
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_pod_and_its_container_are_named() {
 fn links_alone_name_the_pod_too() {
     let names =
         index(&[], &[(&link("db-0", "team-a", "c", ID), "/elsewhere/team-a_db-0_u1/c/0.log")]);
-    assert_eq!(names.pod(&uid("u1")).map(|pod| pod.name.as_str()), Some("db-0"));
+    assert_eq!(names.pod(&uid("u1")).map(|pod| &*pod.name), Some("db-0"));
 }
 
 #[test]
@@ -133,6 +133,54 @@ fn entries_that_no_kubelet_writes_are_passed_over() {
 fn systemds_spelling_of_a_uid_is_the_logs_spelling() {
     let names = index(&["ns_db_9cce6226-b6f8-45de-a5d8-ced23cc58b11"], &[]);
     assert!(names.pod(&uid("9cce6226_b6f8_45de_a5d8_ced23cc58b11")).is_some());
+}
+
+/// What the kubelet says of one pod with one container.
+fn told(pod: (&str, &str, &str), container: (&str, &str, u32)) -> Arc<ToldNames> {
+    let mut told = ToldNames::default();
+    told.add_pod(uid(pod.0), PodName::new(pod.1, pod.2).expect("a name"));
+    told.add_container(uid(pod.0), id(container.0), container.1, container.2, Runtime::Containerd);
+    Arc::new(told)
+}
+
+#[test]
+fn the_kubelet_fills_in_what_the_logs_do_not_tell() {
+    let names = index(
+        &["team-a_db-0_u1"],
+        &[(&link("db-0", "team-a", "c", ID), "/var/log/pods/team-a_db-0_u1/c/0.log")],
+    );
+    let names = names.with_told(told(("u2", "kube-system", "etcd-n1"), (OTHER_ID, "etcd", 4)));
+    assert_eq!(names.pod(&uid("u1")).map(|pod| &*pod.name), Some("db-0"));
+    assert_eq!(container_of(&names, "u1", ID), Some(("c".into(), 0)));
+    assert_eq!(names.pod(&uid("u2")).map(|pod| &*pod.name), Some("etcd-n1"));
+    assert_eq!(container_of(&names, "u2", OTHER_ID), Some(("etcd".into(), 4)));
+    assert_eq!(names.runtime(&uid("u2"), &id(OTHER_ID)), Some(Runtime::Containerd));
+    assert_eq!(
+        names.runtime(&uid("u1"), &id(OTHER_ID)),
+        None,
+        "an id counts only with its own pod"
+    );
+    assert_eq!(container_of(&names, "u1", OTHER_ID), None, "an id counts only with its own pod");
+    assert_eq!((names.is_told(&uid("u1")), names.is_told(&uid("u2"))), (false, true));
+}
+
+#[test]
+fn the_kubelets_word_outweighs_the_logs() {
+    let links = [(link("x", "evil", "fake", ID), "/var/log/pods/evil_x_u1/fake/7.log")];
+    let links: Vec<_> = links.iter().map(|(link, target)| (link.as_str(), *target)).collect();
+    for directories in [&["evil_x_u1"][..], &["evil_x_u1", "prod_db_u1"]] {
+        let names = index(directories, &links).with_told(told(("u1", "prod", "db"), (ID, "pg", 1)));
+        assert_eq!(names.pod(&uid("u1")), PodName::new("prod", "db").as_ref());
+        assert_eq!(container_of(&names, "u1", ID), Some(("pg".into(), 1)));
+    }
+}
+
+#[test]
+fn names_that_kubernetes_would_not_accept_are_not_told_either() {
+    assert_eq!(PodName::new("ns", "a\"b"), None);
+    assert_eq!(PodName::new("", "a"), None);
+    let names = NameIndex::default().with_told(told(("u1", "ns", "db"), (ID, "a\nb", 0)));
+    assert_eq!(container_of(&names, "u1", ID), None);
 }
 
 proptest! {

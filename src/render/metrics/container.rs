@@ -90,7 +90,7 @@ fn info(view: &View, samples: &mut Samples) {
         if let Some(instance) = &container.newest {
             let qos = instance.qos.to_string();
             let (id, cgroup, runtime) =
-                (&instance.container_id, &instance.cgroup, instance.runtime.name());
+                (&instance.container_id(), &instance.cgroup, instance.runtime.name());
             samples.push(
                 [&who.namespace, &who.pod, &who.container, &who.uid, id, cgroup, &qos, runtime],
                 1.0,

@@ -80,6 +80,16 @@ pub(super) const FAMILIES: &[Family] = &[
         },
     ),
     plain(
+        "hugetlb_exporter_mappings_looks_total",
+        Kind::Counter,
+        "Looks at what processes have mapped that were brought to an end (only with --collector.mappings).",
+        |view, samples| {
+            if let Some(mappings) = &view.snapshot.mappings {
+                samples.push([], as_f64(mappings.looks));
+            }
+        },
+    ),
+    plain(
         "hugetlb_exporter_poll_duration_seconds",
         Kind::Gauge,
         "How long reading and assessing the last snapshot took.",

@@ -6,6 +6,7 @@
 
 mod container;
 mod exporter;
+mod outlook;
 mod pod;
 mod pool;
 mod reference;
@@ -15,7 +16,7 @@ use prometheus::TextEncoder;
 use prometheus::proto;
 
 use crate::snapshot::{Limit, Reading};
-use crate::units::Bytes;
+use crate::units::{Bytes, SignedBytes};
 use crate::view::View;
 
 pub use reference::reference;
@@ -41,9 +42,16 @@ enum Kind {
 
 /// All families, in the order of the exposition.
 fn families() -> impl Iterator<Item = &'static Family> {
-    [pool::FAMILIES, pod::FAMILIES, container::FAMILIES, service::FAMILIES, exporter::FAMILIES]
-        .into_iter()
-        .flatten()
+    [
+        pool::FAMILIES,
+        pod::FAMILIES,
+        container::FAMILIES,
+        outlook::FAMILIES,
+        service::FAMILIES,
+        exporter::FAMILIES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The whole exposition of a view.
@@ -76,6 +84,13 @@ impl Samples {
 
     /// Adds a figure in bytes, where there is one.
     fn push_bytes<const N: usize>(&mut self, labels: [&str; N], bytes: Reading<Bytes>) {
+        if let Reading::Present(bytes) = bytes {
+            self.push(labels, bytes.as_f64());
+        }
+    }
+
+    /// Adds a difference in bytes, where there is one.
+    fn push_signed<const N: usize>(&mut self, labels: [&str; N], bytes: Reading<SignedBytes>) {
         if let Reading::Present(bytes) = bytes {
             self.push(labels, bytes.as_f64());
         }

@@ -1,8 +1,9 @@
 //! The node's pools.
 
 use super::{Family, Kind, Samples};
+use crate::assessment::PoolState;
 use crate::snapshot::{NumaPool, Pool, Reading};
-use crate::units::Pages;
+use crate::units::{Bytes, Pages};
 use crate::view::View;
 
 const PAGESIZE: &[&str] = &["pagesize"];
@@ -61,6 +62,31 @@ pub(super) const FAMILIES: &[Family] = &[
         "How many surplus huge pages there may be (nr_overcommit_hugepages).",
         |view, samples| each(view, samples, |pool| pool.overcommit_limit),
     ),
+    gauge(
+        "hugetlb_pool_promised_bytes",
+        "What pods were granted of this size: the sum of their limits.",
+        |view, samples| each_state(view, samples, |state| state.promised),
+    ),
+    gauge(
+        "hugetlb_pool_unfilled_bytes",
+        "What pods were granted and have not mapped yet.",
+        |view, samples| each_state(view, samples, |state| state.unfilled),
+    ),
+    gauge(
+        "hugetlb_pool_shortfall_bytes",
+        "What of the unfilled grants the pool could not give now: unfilled less available.",
+        |view, samples| each_state(view, samples, |state| state.shortfall),
+    ),
+    gauge(
+        "hugetlb_pool_orphaned_bytes",
+        "Huge pages charged to kubepods and to no pod that is there: files that outlived their pod.",
+        |view, samples| each_state(view, samples, |state| state.orphaned),
+    ),
+    gauge(
+        "hugetlb_pool_unattributed_bytes",
+        "Huge pages in use that are charged to no cgroup seen here: host processes, and files that nobody maps.",
+        |view, samples| each_state(view, samples, |state| state.unattributed),
+    ),
     numa(
         "hugetlb_numa_pool_size_bytes",
         "Huge pages on a NUMA node (/sys/devices/system/node/node*/hugepages/hugepages-*/nr_hugepages).",
@@ -110,6 +136,12 @@ pub(super) const FAMILIES: &[Family] = &[
 fn each(view: &View, samples: &mut Samples, pages: impl Fn(&Pool) -> Reading<Pages>) {
     for pool in &view.snapshot.pools {
         samples.push_bytes([&pool.page_size.to_string()], pool.bytes(pages(pool)));
+    }
+}
+
+fn each_state(view: &View, samples: &mut Samples, bytes: impl Fn(&PoolState) -> Reading<Bytes>) {
+    for state in &view.assessment.pools {
+        samples.push_bytes([&state.page_size.to_string()], bytes(state));
     }
 }
 

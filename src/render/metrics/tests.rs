@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::assessment::{Selection, assess};
+use crate::assessment::{Thresholds, assess};
 use crate::history::{History, Retention};
 use crate::snapshot::Snapshot;
 use crate::snapshot::example::{hugetlb, node};
@@ -12,7 +12,7 @@ use crate::view::Poll;
 fn exposition(snapshot: Snapshot) -> String {
     let mut history = History::new(Retention { hold_back: Duration::ZERO, ..Retention::default() });
     history.update(&snapshot);
-    let assessment = assess(&snapshot, &history, Selection::default());
+    let assessment = assess(&snapshot, &history, &Thresholds::default());
     let poll = Poll { number: 1, duration: Duration::ZERO, process: Reading::Absent };
     encode(&View { snapshot, assessment, poll })
 }

@@ -1,24 +1,20 @@
-//! The report for a terminal, 80 columns wide.
+//! The report for a terminal, 80 columns wide: what will crash, then who is tight, then the pools.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+use super::{Style, findings};
 use crate::assessment::{Identity, TenantSize};
 use crate::snapshot::{Health, Limit, Pool, Reading};
-use crate::units::{Bytes, Pages};
+use crate::units::{Bytes, Pages, SignedBytes};
 use crate::view::View;
 
 /// The report of a view.
-pub fn table(view: &View) -> String {
-    let mut text = String::new();
-    section(
-        &mut text,
-        "Huge-page pools of this node, in pages",
-        &pools(&view.snapshot.pools),
-        "This node has none.",
-    );
+pub fn table(view: &View, style: Style) -> String {
+    let mut text = findings::text(&view.assessment.findings, style);
     section(
         &mut text,
         "Pods and their containers",
@@ -28,6 +24,12 @@ pub fn table(view: &View) -> String {
     if !view.assessment.services.is_empty() {
         section(&mut text, "Other users", &services(view), "");
     }
+    section(
+        &mut text,
+        "Huge-page pools of this node, in pages",
+        &pools(&view.snapshot.pools),
+        "This node has none.",
+    );
     let problems: Vec<_> = view
         .snapshot
         .sources
@@ -101,7 +103,7 @@ fn pools(pools: &[Pool]) -> Table {
     table
 }
 
-const TENANT_COLUMNS: [&str; 6] = ["page size", "limit", "reserved", "used", "peak", "refused"];
+const TENANT_COLUMNS: [&str; 7] = ["size", "limit", "reserved", "used", "left", "short", "refused"];
 
 fn tenants(view: &View) -> Table {
     let mut header = vec!["pod / container"];
@@ -114,14 +116,16 @@ fn tenants(view: &View) -> Table {
     for container in &view.assessment.containers {
         pods.entry(&container.identity.uid).or_insert((&container.identity, &[]));
     }
+    let mut pods: Vec<_> = pods.into_iter().collect();
+    pods.sort_by_key(|(uid, _)| danger(view, uid));
     for (uid, (identity, sizes)) in pods {
-        let name = match identity.pod.as_str() {
+        let name = match &*identity.pod {
             "" => uid.to_owned(),
             pod => format!("{}/{pod}", identity.namespace),
         };
         add_tenant(&mut table, &name, sizes);
         for container in
-            view.assessment.containers.iter().filter(|container| container.identity.uid == uid)
+            view.assessment.containers.iter().filter(|container| *container.identity.uid == *uid)
         {
             add_tenant(
                 &mut table,
@@ -131,6 +135,21 @@ fn tenants(view: &View) -> Table {
         }
     }
     table
+}
+
+/// Who lacks most comes first, then who has least left.
+fn danger(view: &View, uid: &str) -> (Reverse<Bytes>, SignedBytes) {
+    let pods = view.assessment.pods.iter().filter(|pod| *pod.identity.uid == *uid);
+    let containers =
+        view.assessment.containers.iter().filter(|container| *container.identity.uid == *uid);
+    let sizes =
+        pods.flat_map(|pod| &pod.sizes).chain(containers.flat_map(|container| &container.sizes));
+    let (mut short, mut margin) = (Bytes::ZERO, SignedBytes(i64::MAX));
+    for size in sizes {
+        short = short.max(size.outlook.shortfall.present().unwrap_or_default());
+        margin = margin.min(size.outlook.margin.present().unwrap_or(margin));
+    }
+    (Reverse(short), margin)
 }
 
 fn services(view: &View) -> Table {
@@ -155,9 +174,19 @@ fn add_tenant(table: &mut Table, name: &str, sizes: &[TenantSize]) {
             limit(size.limit),
             bytes(size.reserved),
             bytes(size.usage),
-            bytes(size.peak_usage),
+            bytes(size.outlook.headroom),
+            shortfall(size),
             show(size.failures, |failures| failures.to_string()),
         ]);
+    }
+}
+
+/// What is missing; `no` for nothing, `perhaps` where it can't be told.
+fn shortfall(size: &TenantSize) -> String {
+    match size.outlook.shortfall {
+        _ if size.outlook.uncertainty.is_some() => "perhaps".to_owned(),
+        Reading::Present(Bytes::ZERO) => "no".to_owned(),
+        reading => bytes(reading),
     }
 }
 

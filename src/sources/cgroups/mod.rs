@@ -1,5 +1,6 @@
 //! The hugetlb cgroups: where their hierarchy is, which there are, what their files say.
 
+mod cpuset;
 mod files;
 mod hierarchy;
 mod tree;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use super::Roots;
 use super::kernel_file::KernelFiles;
 use crate::identity::Owner;
-use crate::snapshot::{Cgroup, CgroupVersion, Hierarchy, Problems};
+use crate::snapshot::{Cgroup, CgroupVersion, Hierarchy, Problems, Reading};
 use tree::Directory;
 
 /// The cgroup source.
@@ -25,10 +26,12 @@ impl Cgroups {
         self.hierarchy.as_ref()
     }
 
-    /// Every cgroup with hugetlb files, parents before their children.
+    /// Every cgroup with hugetlb files, parents before their children; on a machine with several NUMA
+    /// nodes also where their memory may come from.
     pub(super) fn read(
         &mut self,
         roots: &Roots,
+        numa: bool,
         files: &mut KernelFiles,
         problems: &mut Problems,
     ) -> Vec<Cgroup> {
@@ -38,10 +41,12 @@ impl Cgroups {
             self.hierarchy = hierarchy::find(roots, problems);
             directories = self.walk(problems);
         }
-        match &self.hierarchy {
-            Some(hierarchy) => read_all(directories, hierarchy.version, files, problems),
-            None => Vec::new(),
+        let Some(hierarchy) = &self.hierarchy else { return Vec::new() };
+        let mut cgroups = read_all(directories, hierarchy.version, files, problems);
+        if numa {
+            cpuset::read(&mut cgroups, hierarchy, files, problems);
         }
+        cgroups
     }
 
     fn walk(&self, problems: &mut Problems) -> Vec<Directory> {
@@ -72,6 +77,7 @@ fn read_all(
             path: directory.path.into(),
             inode: directory.inode,
             parent: directory.parent.and_then(|parent| places.get(parent).copied().flatten()),
+            memory_nodes: Reading::Absent,
             hugetlb,
         });
     }

@@ -1,0 +1,84 @@
+//! Spec and kernel disagree.
+
+use super::{Facts, Finding, Rule, Severity, Subject, capital};
+use crate::identity::PodUid;
+use crate::snapshot::{Limit, Reading};
+
+pub(super) const RULE: Rule = Rule {
+    name: "declared-limit-not-set",
+    severity: Severity::Warning,
+    summary: "The kernel's limit of a pod is not the one that its spec declares.",
+    foretells: "A lower one: SIGBUS, or a refused mapping, though the spec allows it. None, or a higher one: the pod can take pages that were granted to others.",
+    evidence: "The pod's limit (`hugetlb.*.max` of its cgroup) against what the kubelet says its spec declares (`hugetlb_pod_declared_limit_bytes`, with `--collector.kubelet`). Only pods are compared: stock containerd never limits containers.",
+    false_alarms: "While a pod is being made or changed the two differ for a moment; the kubelet's answer is up to its interval old.",
+    remedy: "Recreate the pod. If it comes back, the kubelet's log tells why it could not set the limit (a missing hugetlb controller, a cgroup driver that differs from the runtime's).",
+    find,
+};
+
+fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
+    let Some(declared) = &facts.snapshot.declared else { return };
+    for (pod, size) in facts.pods() {
+        let uid = PodUid::from_path(&pod.identity.uid);
+        let Some(spec) = uid.and_then(|uid| declared.pod(&uid)) else { continue };
+        let spec = spec.limit(size.page_size);
+        let (kernel, figure) = match size.limit {
+            Reading::Present(Limit::At(limit)) if limit != spec => (limit.to_string(), Some(limit)),
+            Reading::Present(Limit::Unlimited) => ("none".to_owned(), None),
+            _ => continue,
+        };
+        let mut figures = vec![("declared_limit_bytes", spec.0)];
+        figures.extend(figure.map(|limit| ("limit_bytes", limit.0)));
+        findings.push(RULE.finding(
+            Subject::Tenant(pod.identity.clone()),
+            size.page_size,
+            format!(
+                "{} declares {spec} in {} pages, and the kernel's limit is {kernel}.",
+                capital(&pod.identity.described()),
+                size.page_size,
+            ),
+            "Recreate the pod; if it comes back, the kubelet's log tells why it did not set the limit."
+                .to_owned(),
+            &figures,
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::example::{Node, PG, UID};
+    use crate::identity::{PodName, PodUid};
+    use crate::snapshot::example::page_size;
+    use crate::snapshot::{Declared, DeclaredPod, Reading};
+    use crate::units::Bytes;
+
+    fn node(kernel: Option<u64>, spec: u64) -> Node {
+        let name = PodName { namespace: "db".into(), name: "pg-0".into() };
+        let pod = DeclaredPod {
+            uid: PodUid::from_path(UID).expect("a uid"),
+            name,
+            limits: vec![(page_size(), Bytes(spec * PG))],
+            containers: Vec::new(),
+        };
+        let node = Node::new().pod(kernel).container("c", None, (1, 1));
+        node.but(|snapshot| snapshot.declared = Some(Arc::new(Declared { pods: vec![pod] })))
+    }
+
+    #[test]
+    fn drift_is_told_in_both_directions() {
+        for (kernel, spec, found) in
+            [(Some(64), 64, 0), (Some(0), 64, 1), (Some(65), 64, 1), (None, 64, 1)]
+        {
+            let findings = node(kernel, spec).findings("declared-limit-not-set");
+            assert_eq!(findings.len(), found, "{kernel:?} {spec}");
+        }
+        let idle = node(Some(0), 64).but(|snapshot| {
+            for cgroup in &mut snapshot.cgroups {
+                cgroup.hugetlb[0].usage = Reading::Present(Bytes::ZERO);
+                cgroup.hugetlb[0].reserved = Reading::Present(Bytes::ZERO);
+            }
+        });
+        assert_eq!(idle.findings("declared-limit-not-set").len(), 1, "before it tries");
+    }
+}

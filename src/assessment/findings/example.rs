@@ -1,0 +1,140 @@
+//! Nodes made up for the rules' tests: one pod, some containers, all in pages of 2 MiB.
+
+use std::time::Duration;
+
+use super::Finding;
+use crate::assessment::{Thresholds, assess};
+use crate::history::{History, Retention};
+use crate::snapshot::example::{self, page_size};
+use crate::snapshot::{
+    CgroupVersion, Failures, Hierarchy, Hugetlb, Limit, Pool, Reading, Snapshot,
+};
+use crate::units::{Bytes, Pages};
+
+/// A page.
+pub(crate) const PG: u64 = 2 << 20;
+
+/// The pod's UID.
+pub(crate) const UID: &str = "u";
+
+/// A node that is built up, then looked at.
+#[derive(Clone)]
+pub(crate) struct Node {
+    snapshot: Snapshot,
+    containers: u64,
+}
+
+/// So many pages, or no limit.
+pub(crate) fn limit(pages: Option<u64>) -> Reading<Limit> {
+    Reading::Present(pages.map_or(Limit::Unlimited, |pages| Limit::At(Bytes(pages * PG))))
+}
+
+/// A cgroup's figures: its limit, and what it has reserved and used, in pages.
+pub(crate) fn figures(pages: Option<u64>, (reserved, used): (u64, u64)) -> Hugetlb {
+    Hugetlb {
+        limit: limit(pages),
+        reserved: Reading::Present(Bytes(reserved * PG)),
+        ..example::hugetlb(used * PG, 0)
+    }
+}
+
+impl Node {
+    /// 500 pages, all free, and an empty kubepods.
+    pub(crate) fn new() -> Self {
+        let mut snapshot = example::node(Duration::ZERO);
+        let pages = |pages| Reading::Present(Pages(pages));
+        snapshot.pools = vec![Pool {
+            page_size: page_size(),
+            size: pages(500),
+            free: pages(500),
+            reserved: pages(0),
+            surplus: pages(0),
+            overcommit_limit: pages(0),
+            nodes: Vec::new(),
+        }];
+        snapshot.hierarchy =
+            Some(Hierarchy { version: CgroupVersion::V2, root: "/sys/fs/cgroup".into() });
+        let snapshot = snapshot.with("/kubepods", figures(None, (0, 0)));
+        Self { snapshot, containers: 0 }
+    }
+
+    /// Its pod, db/pg-0.
+    pub(crate) fn pod(mut self, pages: Option<u64>) -> Self {
+        self.snapshot = self.snapshot.with("/kubepods/podu", figures(pages, (0, 0)));
+        self
+    }
+
+    /// A container of the pod's, with a name; what it holds its pod and kubepods hold too.
+    pub(crate) fn container(mut self, name: &str, pages: Option<u64>, held: (u64, u64)) -> Self {
+        self.containers += 1;
+        for above in self.snapshot.cgroups.iter_mut().take(2) {
+            let hugetlb = &mut above.hugetlb[0];
+            hugetlb.reserved = hugetlb.reserved.plus(Reading::Present(Bytes(held.0 * PG)));
+            hugetlb.usage = hugetlb.usage.plus(Reading::Present(Bytes(held.1 * PG)));
+        }
+        let pool = &mut self.snapshot.pools[0];
+        let (reserved, used) = (held.0.saturating_sub(held.1), held.1);
+        pool.free = pool.free.map(|free| Pages(free.0 - used));
+        pool.reserved = pool.reserved.map(|already| Pages(already.0 + reserved));
+        self.snapshot = self
+            .snapshot
+            .with_container(UID, self.containers, figures(pages, held))
+            .named(UID, self.containers, ["db", "pg-0", name], 0);
+        self
+    }
+
+    /// The same with something else about it.
+    pub(crate) fn but(mut self, change: impl FnOnce(&mut Snapshot)) -> Self {
+        change(&mut self.snapshot);
+        self
+    }
+
+    /// Refusals that v2 counted in the pod and its first container.
+    pub(crate) fn refused(self, count: u64) -> Self {
+        self.but(|snapshot| {
+            for cgroup in snapshot.cgroups.iter_mut().skip(1).take(2) {
+                let hierarchical = Reading::Present(count);
+                cgroup.hugetlb[0].failures =
+                    Failures::V2 { hierarchical, local: Reading::Present(count) };
+            }
+        })
+    }
+
+    /// The facts.
+    pub(crate) fn snapshot(self) -> Snapshot {
+        self.snapshot
+    }
+
+    /// What one rule finds.
+    pub(crate) fn findings(&self, rule: &str) -> Vec<Finding> {
+        findings_of(&self.snapshot, rule)
+    }
+
+    /// What one rule finds after it has been like this for so long.
+    pub(crate) fn findings_after(&self, time: Duration, rule: &str) -> Vec<Finding> {
+        findings_through(&[self.clone(), self.clone()], time, rule)
+    }
+}
+
+/// What one rule finds at a first look.
+pub(crate) fn findings_of(snapshot: &Snapshot, rule: &str) -> Vec<Finding> {
+    let node = Node { snapshot: snapshot.clone(), containers: 0 };
+    findings_through(&[node], Duration::ZERO, rule)
+}
+
+/// What one rule finds in the last of these, each so long after the one before.
+pub(crate) fn findings_through(nodes: &[Node], apart: Duration, rule: &str) -> Vec<Finding> {
+    let mut history = History::new(Retention::default());
+    let mut findings = Vec::new();
+    let mut now = Duration::ZERO;
+    for node in nodes {
+        let mut snapshot = node.snapshot.clone();
+        snapshot.taken.since_start = now;
+        snapshot.taken.wall += now;
+        now += apart;
+        history.update(&snapshot);
+        findings = assess(&snapshot, &history, &Thresholds::default()).findings;
+    }
+    findings.retain(|finding| finding.name == rule);
+    findings
+}

@@ -1,0 +1,272 @@
+//! What somebody should know: one rule a file, each with what it foretells, its evidence, its false alarms,
+//! one function and its tests. The same words in the report, on the page, in the log, in metrics and docs.
+
+mod confirm;
+mod controller_missing;
+mod declared_limit_not_set;
+mod faults_refused;
+mod idle_grant;
+mod limit_dropped;
+mod numa_short;
+mod outside_pod_cgroup;
+mod pages_orphaned;
+mod pages_unattributed;
+mod pods_unlimited;
+mod pool_short;
+mod refusals_ambiguous;
+mod reservations_unseen;
+mod silent_fallback;
+mod trap_armed;
+mod uncertain;
+mod will_crash;
+mod wrong_page_size;
+
+use std::fmt;
+
+use super::ledger::Ledger;
+use super::{Assessment, ContainerState, Identity, PodState, TenantSize, Thresholds};
+use crate::history::History;
+use crate::snapshot::Snapshot;
+use crate::units::{Bytes, PageSize};
+
+pub use confirm::{Changes, Findings};
+
+/// All rules, the worst first; findings come in this order.
+pub const RULES: &[Rule] = &[
+    will_crash::RULE,
+    faults_refused::RULE,
+    uncertain::RULE,
+    trap_armed::RULE,
+    silent_fallback::RULE,
+    wrong_page_size::RULE,
+    limit_dropped::RULE,
+    declared_limit_not_set::RULE,
+    numa_short::RULE,
+    pool_short::RULE,
+    refusals_ambiguous::RULE,
+    outside_pod_cgroup::RULE,
+    pods_unlimited::RULE,
+    controller_missing::RULE,
+    idle_grant::RULE,
+    pages_orphaned::RULE,
+    pages_unattributed::RULE,
+    reservations_unseen::RULE,
+];
+
+/// One thing that can be wrong, and how it is known.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// Its name wherever it appears, `will-crash`.
+    pub name: &'static str,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What is wrong, in one sentence.
+    pub summary: &'static str,
+    /// The failure that follows, or has followed.
+    pub foretells: &'static str,
+    /// Which figures it rests on.
+    pub evidence: &'static str,
+    /// When it is raised and nothing is wrong, and when something is wrong and it is not raised.
+    pub false_alarms: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+    find: fn(&Facts<'_>, &mut Vec<Finding>),
+}
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// A process will be killed, or was.
+    Critical,
+    /// Something does not do what its owner believes.
+    Warning,
+    /// Worth knowing.
+    Info,
+}
+
+/// What a rule found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule's name.
+    pub name: &'static str,
+    /// How much it matters.
+    pub severity: Severity,
+    /// Whom it is about.
+    pub subject: Subject,
+    /// Of which page size, where it is about one.
+    pub page_size: Option<PageSize>,
+    /// What is wrong, for a tired person.
+    pub sentence: String,
+    /// What to do, with the exact value where it can be known.
+    pub remedy: String,
+    /// The figures behind it.
+    pub figures: Vec<Figure>,
+}
+
+/// A figure behind a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figure {
+    /// Its name, the unit as its suffix: `shortfall_bytes`.
+    pub name: &'static str,
+    /// Its value.
+    pub value: u64,
+}
+
+/// Whom a finding is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// The node.
+    Node,
+    /// A pod, or one of its containers.
+    Tenant(Identity),
+    /// A cgroup that is neither, by its path.
+    Cgroup(String),
+}
+
+/// All that a rule may look at.
+pub(super) struct Facts<'a> {
+    snapshot: &'a Snapshot,
+    history: &'a History,
+    thresholds: &'a Thresholds,
+    ledger: &'a Ledger,
+    assessment: &'a Assessment,
+}
+
+/// Asks every rule.
+pub(super) fn find(
+    snapshot: &Snapshot,
+    history: &History,
+    thresholds: &Thresholds,
+    ledger: &Ledger,
+    assessment: &Assessment,
+) -> Vec<Finding> {
+    let facts = Facts { snapshot, history, thresholds, ledger, assessment };
+    let mut findings = Vec::new();
+    for rule in RULES {
+        (rule.find)(&facts, &mut findings);
+    }
+    findings.retain(|finding| match &finding.subject {
+        Subject::Tenant(identity) => {
+            let mut muted = thresholds.muted_namespaces.iter();
+            !muted.any(|namespace| **namespace == *identity.namespace)
+        }
+        Subject::Node | Subject::Cgroup(_) => true,
+    });
+    findings
+}
+
+impl Rule {
+    /// A finding of this rule.
+    fn finding(
+        &self,
+        subject: Subject,
+        page_size: impl Into<Option<PageSize>>,
+        sentence: String,
+        remedy: String,
+        figures: &[(&'static str, u64)],
+    ) -> Finding {
+        Finding {
+            name: self.name,
+            severity: self.severity,
+            subject,
+            page_size: page_size.into(),
+            sentence,
+            remedy,
+            figures: figures.iter().map(|(name, value)| Figure { name, value: *value }).collect(),
+        }
+    }
+}
+
+impl Finding {
+    /// Whether it says that a process will be killed, not that one was or may be.
+    pub fn foretells_a_crash(&self) -> bool {
+        self.name == will_crash::RULE.name
+    }
+}
+
+impl<'a> Facts<'a> {
+    /// Every pod's sizes.
+    fn pods(&self) -> impl Iterator<Item = (&'a PodState, &'a TenantSize)> + use<'a> {
+        let pods = &self.assessment.pods;
+        pods.iter().flat_map(|pod| pod.sizes.iter().map(move |size| (pod, size)))
+    }
+
+    /// Every container's sizes.
+    fn containers(&self) -> impl Iterator<Item = (&'a ContainerState, &'a TenantSize)> + use<'a> {
+        let containers = &self.assessment.containers;
+        containers
+            .iter()
+            .flat_map(|container| container.sizes.iter().map(move |size| (container, size)))
+    }
+
+    /// The containers of a pod that run.
+    fn running(&self, pod: &PodState) -> impl Iterator<Item = &'a ContainerState> + use<'a, '_> {
+        let uid = pod.identity.uid.clone();
+        let containers = self.assessment.containers.iter();
+        containers
+            .filter(move |container| container.identity.uid == uid && container.newest.is_some())
+    }
+
+    /// The one container of a pod that holds pages of that size, if it is one alone.
+    fn only_holder(&self, pod: &PodState, page_size: PageSize) -> Option<&'a ContainerState> {
+        let holds = |container: &&ContainerState| {
+            container.sizes.iter().any(|size| {
+                size.page_size == page_size
+                    && (size.held() > Bytes::ZERO || size.outlook.unreserved > Bytes::ZERO)
+            })
+        };
+        let mut holders = self.running(pod).filter(holds);
+        holders.next().filter(|_| holders.next().is_none())
+    }
+}
+
+impl Identity {
+    /// For a sentence: `container c of pod ns/name`, `pod ns/name`.
+    pub fn described(&self) -> String {
+        let pod = match &*self.pod {
+            "" => self.uid.to_string(),
+            pod => format!("{}/{pod}", self.namespace),
+        };
+        match &*self.container {
+            "" => format!("pod {pod}"),
+            container => format!("container {container} of pod {pod}"),
+        }
+    }
+}
+
+/// The resource's name in a pod's spec.
+fn resource(page_size: PageSize) -> String {
+    format!("hugepages-{page_size}")
+}
+
+/// Rounded up to whole pages.
+fn whole_pages(bytes: Bytes, page_size: PageSize) -> Bytes {
+    let page = page_size.bytes().0;
+    Bytes(bytes.0.div_ceil(page).saturating_mul(page))
+}
+
+/// A sentence begins with a capital.
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// One thing, or several.
+fn count(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod example;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! The pages are there, but on other nodes.
+
+use std::collections::BTreeSet;
+
+use super::{Facts, Finding, Rule, Severity, Subject};
+use crate::identity::Owner;
+use crate::snapshot::{Pool, Reading};
+use crate::units::{Bytes, NumaNode};
+
+pub(super) const RULE: Rule = Rule {
+    name: "numa-short",
+    severity: Severity::Warning,
+    summary: "Containers bound to some NUMA nodes have mapped more than is free there.",
+    foretells: "A reservation is counted against the whole node's pool and checked against a cpuset only when it is made: if the pages on the bound nodes run out, a touch is SIGBUS though the pool has free pages and no counter moves.",
+    evidence: "For each set of NUMA nodes that a container is bound to (`cpuset.mems.effective`): all that containers bound within that set have reserved and not yet touched, against the free pages on those nodes. The kernel keeps no reservation by node.",
+    false_alarms: "Memory policies (mbind, numactl) bind as well and are not seen. Pages used by others on these nodes may be freed in time.",
+    remedy: "Put more of the pool on those nodes (`/sys/devices/system/node/node<N>/hugepages/hugepages-<size>/nr_hugepages`), or place fewer such pods there (memory manager, topology manager).",
+    find,
+};
+
+type Nodes = BTreeSet<NumaNode>;
+
+fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
+    for pool in facts.snapshot.pools.iter().filter(|pool| pool.nodes.len() > 1) {
+        let all: Nodes = pool.nodes.iter().map(|part| part.node).collect();
+        let bound = bound(facts, pool, &all);
+        let sets: BTreeSet<&Nodes> = bound.iter().map(|(set, _)| set).collect();
+        let short = sets.into_iter().filter_map(|set| {
+            let within = bound.iter().filter(|(other, _)| other.is_subset(set));
+            let to_come = within.fold(0_u64, |sum, (_, bytes)| sum.saturating_add(bytes.0));
+            let free = free_on(pool, set)?;
+            (to_come > free.0).then(|| (Bytes(to_come).less(free), Bytes(to_come), free, set))
+        });
+        // One finding a size, the worst set: sets that contain each other are short of the same pages.
+        if let Some((short, to_come, free, set)) = short.max_by_key(|(short, ..)| *short) {
+            findings.push(finding(pool, set, short, to_come, free));
+        }
+    }
+}
+
+/// What containers that are bound to fewer nodes than all have still to touch.
+fn bound(facts: &Facts<'_>, pool: &Pool, all: &Nodes) -> Vec<(Nodes, Bytes)> {
+    let containers = facts
+        .snapshot
+        .cgroups
+        .iter()
+        .filter(|cgroup| matches!(&*cgroup.owner, Owner::Container(_)));
+    containers
+        .filter_map(|cgroup| {
+            let Reading::Present(nodes) = &cgroup.memory_nodes else { return None };
+            let nodes: Nodes = nodes.iter().copied().collect();
+            let hugetlb = cgroup.of_size(pool.page_size)?;
+            let to_come = hugetlb.reserved.present()?.less(hugetlb.usage.present()?);
+            let bound = !nodes.is_empty() && !all.is_subset(&nodes) && to_come > Bytes::ZERO;
+            bound.then_some((nodes, to_come))
+        })
+        .collect()
+}
+
+fn free_on(pool: &Pool, set: &Nodes) -> Option<Bytes> {
+    let parts = pool.nodes.iter().filter(|part| set.contains(&part.node));
+    parts
+        .map(|part| pool.bytes(part.free).present())
+        .try_fold(Bytes::ZERO, |sum, free| sum.checked_add(free?))
+}
+
+fn finding(pool: &Pool, set: &Nodes, short: Bytes, to_come: Bytes, free: Bytes) -> Finding {
+    let names: Vec<String> = set.iter().map(ToString::to_string).collect();
+    let (nodes, page_size) = (names.join(","), pool.page_size);
+    RULE.finding(
+        Subject::Node,
+        page_size,
+        format!(
+            "Containers bound to NUMA node {nodes} have still to touch {to_come} of {page_size} pages, and {free} are free there: a touch will be SIGBUS."
+        ),
+        format!(
+            "Move at least {} pages of {page_size} to node {nodes}.",
+            short.0.div_ceil(page_size.bytes().0),
+        ),
+        &[("shortfall_bytes", short.0), ("outstanding_bytes", to_come.0), ("free_bytes", free.0)],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::example::Node;
+    use crate::snapshot::{NumaPool, Reading};
+    use crate::units::{NumaNode, Pages};
+
+    /// Two nodes with so many free pages; two containers with 30 and 20 to touch, bound as told.
+    fn node(free: [u64; 2], bound: [&[u32]; 2]) -> Node {
+        let pages = |pages| Reading::Present(Pages(pages));
+        let part = |(number, free)| NumaPool {
+            node: NumaNode(number),
+            size: pages(250),
+            free: pages(free),
+            surplus: pages(0),
+        };
+        Node::new().pod(None).container("a", None, (40, 10)).container("b", None, (30, 10)).but(
+            |snapshot| {
+                snapshot.pools[0].nodes = (0..).zip(free).map(part).collect();
+                for (cgroup, nodes) in snapshot.cgroups[2..].iter_mut().zip(bound) {
+                    cgroup.memory_nodes =
+                        Reading::Present(nodes.iter().map(|node| NumaNode(*node)).collect());
+                }
+            },
+        )
+    }
+
+    #[track_caller]
+    fn check(free: [u64; 2], bound: [&[u32]; 2], short: Option<u64>) {
+        let found = node(free, bound).findings("numa-short");
+        let got = found.first().map(|finding| finding.figures[0].value / (2 << 20));
+        assert_eq!(got, short, "{free:?} {bound:?}");
+    }
+
+    #[test]
+    fn each_set_against_its_own_nodes() {
+        check([30, 20], [&[0], &[1]], None);
+        check([29, 400], [&[0], &[1]], Some(1));
+        check([49, 400], [&[0], &[0]], Some(1));
+        check([50, 0], [&[0], &[0]], None);
+        check([0, 0], [&[0, 1], &[0, 1]], None);
+    }
+
+    #[test]
+    fn a_set_within_a_set_counts_for_both() {
+        check([30, 19], [&[0], &[0, 1]], None);
+    }
+}

@@ -1,0 +1,104 @@
+//! Granted and not used.
+
+use super::wrong_page_size::other_size;
+use super::{Facts, Finding, Rule, Severity, Subject, capital};
+use crate::assessment::PodState;
+
+pub(super) const RULE: Rule = Rule {
+    name: "silent-fallback",
+    severity: Severity::Warning,
+    summary: "A pod was granted huge pages and runs without them.",
+    foretells: "No crash, but the database runs on ordinary pages: more page-table memory, more TLB misses, and the granted pages lie idle and are denied to others. PostgreSQL says nothing of it with `huge_pages=try`.",
+    evidence: "For 10 minutes less than a tenth of the pod's limit was mapped (`hugetlb.*.rsvd.current`) and it has a running container. A refused mapping confirms it but need not be seen: an empty pool refuses without counting.",
+    false_alarms: "A pod that takes its pages only later, or whose program was told not to use them. On kernels without reservation figures (before 5.7) pages that were mapped and never touched do not count. Counted from when this exporter first saw the pod.",
+    remedy: "Ask the program what it needs (`postgres -C shared_memory_size_in_huge_pages` for a stopped server, `SHOW huge_pages_status` since PostgreSQL 17), grant it that, and set `huge_pages=on` so that it says so when it can't have them.",
+    find,
+};
+
+fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
+    for (pod, size) in facts.pods() {
+        let Some(since) = size.grant.unused_since else { continue };
+        let Some(limit) = size.limit.finite() else { continue };
+        let time = facts.history.now().saturating_sub(since);
+        if time < facts.thresholds.idle_for
+            || facts.running(pod).next().is_none()
+            || other_size(pod, size).is_some()
+        {
+            continue;
+        }
+        let refused = match size.refusals.present().map(|refusals| refusals.reservations) {
+            Some(refused) if refused > 0 => format!(" It was refused mappings {refused} times."),
+            _ => String::new(),
+        };
+        let held = size.held();
+        let sentence = format!(
+            "{} was granted {limit} in {} pages and has mapped {held} of it for {} minutes: it runs without them.{refused}",
+            capital(&pod.identity.described()),
+            size.page_size,
+            time.as_secs() / 60,
+        );
+        findings.push(RULE.finding(
+            Subject::Tenant(pod.identity.clone()),
+            size.page_size,
+            sentence,
+            remedy(pod),
+            &[
+                ("limit_bytes", limit.0),
+                ("committed_bytes", held.0),
+                ("idle_bytes", limit.0 - held.0.min(limit.0)),
+            ],
+        ));
+    }
+}
+
+fn remedy(pod: &PodState) -> String {
+    let (namespace, name) = (&pod.identity.namespace, &pod.identity.pod);
+    let ask = if name.is_empty() {
+        "postgres -C shared_memory_size_in_huge_pages".to_owned()
+    } else {
+        format!(
+            "kubectl -n {namespace} exec {name} -- postgres -C shared_memory_size_in_huge_pages"
+        )
+    };
+    format!(
+        "Ask how many pages it needs ({ask} -D its data directory) and grant that; with huge_pages=on it refuses to start without them."
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::example::Node;
+
+    const TEN_MINUTES: Duration = Duration::from_secs(600);
+
+    fn server(held: u64) -> Node {
+        Node::new().pod(Some(100)).container("postgres", None, (held, held))
+    }
+
+    #[test]
+    fn a_grant_that_nobody_takes() {
+        let found = server(9).findings_after(TEN_MINUTES, "silent-fallback");
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            found[0].sentence,
+            "Pod db/pg-0 was granted 200Mi in 2Mi pages and has mapped 18Mi of it for 10 minutes: it runs without them."
+        );
+        assert!(
+            found[0].remedy.contains("kubectl -n db exec pg-0 -- postgres -C"),
+            "{}",
+            found[0].remedy
+        );
+    }
+
+    #[test]
+    fn not_before_ten_minutes_nor_with_a_tenth_nor_without_a_container() {
+        let early =
+            server(0).findings_after(TEN_MINUTES - Duration::from_secs(1), "silent-fallback");
+        assert!(early.is_empty());
+        assert!(server(10).findings_after(TEN_MINUTES, "silent-fallback").is_empty());
+        let empty = Node::new().pod(Some(100));
+        assert!(empty.findings_after(TEN_MINUTES, "silent-fallback").is_empty());
+    }
+}

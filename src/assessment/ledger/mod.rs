@@ -1,0 +1,242 @@
+//! What is true of every cgroup, for one page size: what it has committed to, what it needs, and whether
+//! that can be had.
+//!
+//! ```text
+//! committed = the greater of reserved and used, and what is mapped without a reservation
+//! need      = a leaf's is its committed; else what belongs to no living child, and of each child what it
+//!             needs, but no more than its own limit lets it have; never more than is committed here
+//! shortfall = need less limit, of a cgroup with a limit; need being no more than what is used, and still to be
+//!             touched here and everywhere above
+//! ```
+//!
+//! A child that over-commits its own limit must not make its healthy sibling look short; pages that a dead
+//! container's file holds are their pod's own; what one has mapped and another has touched is paid for.
+
+mod mapped;
+mod outlook;
+mod uncertainty;
+
+use crate::snapshot::{Hugetlb, Limit, Pool, Reading, Snapshot};
+use crate::units::{Bytes, PageSize};
+
+use mapped::Mapped;
+pub use outlook::{FailureMode, Outlook, ShortOf};
+pub use uncertainty::Uncertainty;
+
+/// What is to be expected of every cgroup of a snapshot, by page size.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    sizes: Vec<Sheet>,
+}
+
+/// What is to be expected of each cgroup for one page size, in the snapshot's order.
+#[derive(Debug)]
+struct Sheet {
+    page_size: PageSize,
+    outlooks: Vec<Outlook>,
+}
+
+/// One cgroup's account for one page size.
+#[derive(Debug, Clone, Copy, Default)]
+struct Account {
+    parent: Option<usize>,
+    usage: Reading<Bytes>,
+    reserved: Reading<Bytes>,
+    limit: Reading<Limit>,
+    reservation_limit: Reading<Limit>,
+    /// Mapped here and below without a reservation, and not yet touched.
+    unreserved: Bytes,
+    /// The same, by processes of this very cgroup.
+    unreserved_here: Bytes,
+    /// What of that the limits here and above would let be touched.
+    asked: Bytes,
+    committed: Reading<Bytes>,
+    need: Reading<Bytes>,
+    /// Charged here, or mapped here, and reserved elsewhere.
+    foreign: Bytes,
+    /// The sum of its children's, and theirs.
+    foreign_below: Bytes,
+}
+
+/// What an account's children add up to.
+#[derive(Debug, Clone, Copy)]
+struct Below {
+    committed: Bytes,
+    /// What they need, as far as their own limits let them.
+    need: Reading<Bytes>,
+    unreserved: Bytes,
+    foreign: Bytes,
+    any: bool,
+}
+
+impl Ledger {
+    /// Does the sums.
+    pub(super) fn of(snapshot: &Snapshot, inner: &[Option<usize>]) -> Self {
+        let mut sizes: Vec<PageSize> = snapshot
+            .cgroups
+            .iter()
+            .flat_map(|cgroup| cgroup.hugetlb.iter().map(|hugetlb| hugetlb.page_size))
+            .collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        let sheet = |page_size| Sheet::of(snapshot, page_size, inner);
+        Self { sizes: sizes.into_iter().map(sheet).collect() }
+    }
+
+    /// What is to be expected of the cgroup with that index.
+    pub(super) fn outlook(&self, index: usize, page_size: PageSize) -> Outlook {
+        let sheet = self.sizes.iter().find(|sheet| sheet.page_size == page_size);
+        sheet.and_then(|sheet| sheet.outlooks.get(index)).copied().unwrap_or_default()
+    }
+
+    /// What is to be expected of every cgroup, by page size and in the snapshot's order.
+    pub(super) fn outlooks(&self) -> impl Iterator<Item = (PageSize, usize, &Outlook)> {
+        self.sizes.iter().flat_map(|sheet| {
+            let of_cgroup = move |(index, outlook)| (sheet.page_size, index, outlook);
+            sheet.outlooks.iter().enumerate().map(of_cgroup)
+        })
+    }
+}
+
+impl Sheet {
+    fn of(snapshot: &Snapshot, page_size: PageSize, inner: &[Option<usize>]) -> Self {
+        let mapped = mapped::of_cgroups(snapshot, page_size, inner);
+        let mut accounts = vec![Account::default(); snapshot.cgroups.len()];
+        let mut below = vec![Below::default(); snapshot.cgroups.len()];
+        for (index, cgroup) in snapshot.cgroups.iter().enumerate().rev() {
+            let Some(hugetlb) = cgroup.of_size(page_size) else { continue };
+            let children = below.get(index).copied().unwrap_or_default();
+            let mapped = mapped.get(&index).copied().unwrap_or_default();
+            let account = Account::of(hugetlb, cgroup.parent, children, mapped);
+            if let Some(parent) = cgroup.parent.and_then(|parent| below.get_mut(parent)) {
+                parent.add(&account);
+            }
+            if let Some(place) = accounts.get_mut(index) {
+                *place = account;
+            }
+        }
+        drop(below);
+        let pool = snapshot.pools.iter().find(|pool| pool.page_size == page_size);
+        let pool = PoolRoom::of(pool);
+        let mut outlooks = outlook::of_accounts(&mut accounts, snapshot, &pool);
+        uncertainty::tell(&mut outlooks, &accounts, snapshot, &pool);
+        Self { page_size, outlooks }
+    }
+}
+
+impl Account {
+    fn of(hugetlb: &Hugetlb, parent: Option<usize>, below: Below, mapped: Mapped) -> Self {
+        let unreserved = Bytes(below.unreserved.0.saturating_add(mapped.unreserved.0));
+        let foreign = match (hugetlb.usage, hugetlb.reserved) {
+            (Reading::Present(usage), Reading::Present(reserved)) => {
+                usage.less(reserved).max(mapped.reserved.less(usage.max(reserved)))
+            }
+            _ => Bytes::ZERO,
+        };
+        let mut account = Self {
+            parent,
+            usage: hugetlb.usage,
+            reserved: hugetlb.reserved,
+            limit: hugetlb.limit,
+            reservation_limit: hugetlb.reservation_limit,
+            unreserved,
+            unreserved_here: mapped.unreserved,
+            asked: Bytes::ZERO,
+            committed: committed(hugetlb, unreserved),
+            need: Reading::Absent,
+            foreign,
+            foreign_below: below.foreign,
+        };
+        account.need = match (account.committed, below.any) {
+            (Reading::Present(committed), true) => {
+                let own = committed.less(below.committed);
+                below.need.map(|need| Bytes(need.0.saturating_add(own.0)).min(committed))
+            }
+            (committed, _) => committed,
+        };
+        account
+    }
+
+    /// What its need is held against. Pages mapped without a reservation are charged twice when they are
+    /// touched, so a reservation limit refuses them as well.
+    fn bound(&self) -> Reading<Limit> {
+        if self.unreserved > Bytes::ZERO {
+            self.limit.least(self.reservation_limit)
+        } else {
+            self.limit
+        }
+    }
+
+    /// Mapped, and not yet touched.
+    fn outstanding(&self) -> Option<Bytes> {
+        let (usage, reserved) = (self.usage.present()?, self.reserved.present()?);
+        Some(Bytes(reserved.less(usage).0.saturating_add(self.unreserved.0)))
+    }
+}
+
+/// An old kernel has no reservations, and what was touched is not all that was mapped.
+fn committed(hugetlb: &Hugetlb, unreserved: Bytes) -> Reading<Bytes> {
+    match (hugetlb.usage, hugetlb.reserved) {
+        (Reading::Present(usage), Reading::Present(reserved)) => {
+            Reading::Present(usage.max(reserved)).plus(Reading::Present(unreserved))
+        }
+        (Reading::Failed, _) | (_, Reading::Failed) => Reading::Failed,
+        _ => Reading::Absent,
+    }
+}
+
+impl Below {
+    fn add(&mut self, child: &Account) {
+        let capped = match child.bound() {
+            Reading::Present(Limit::At(limit)) => child.need.map(|need| need.min(limit)),
+            Reading::Present(Limit::Unlimited) | Reading::Absent => child.need,
+            Reading::Failed => Reading::Failed,
+        };
+        let committed = child.committed.present().unwrap_or_default();
+        self.committed = Bytes(self.committed.0.saturating_add(committed.0));
+        self.need = if child.need == Reading::Absent { self.need } else { self.need.plus(capped) };
+        self.unreserved = Bytes(self.unreserved.0.saturating_add(child.unreserved.0));
+        let foreign = child.foreign.max(child.foreign_below);
+        self.foreign = Bytes(self.foreign.0.saturating_add(foreign.0));
+        self.any = true;
+    }
+}
+
+impl Default for Below {
+    fn default() -> Self {
+        Self {
+            committed: Bytes::ZERO,
+            need: Reading::Present(Bytes::ZERO),
+            unreserved: Bytes::ZERO,
+            foreign: Bytes::ZERO,
+            any: false,
+        }
+    }
+}
+
+/// What the node's pool can give, where that is known.
+#[derive(Debug, Clone, Copy)]
+struct PoolRoom {
+    /// To mappings that have no reservation: free and not reserved, and what may still be made.
+    unreserved: Reading<Bytes>,
+    /// Reserved by anyone and not yet touched.
+    reserved: Reading<Bytes>,
+}
+
+impl PoolRoom {
+    fn of(pool: Option<&Pool>) -> Self {
+        let Some(pool) = pool else {
+            return Self { unreserved: Reading::Absent, reserved: Reading::Absent };
+        };
+        let room = match pool.bytes(pool.available()) {
+            Reading::Present(room) => {
+                Reading::Present(room).plus(pool.bytes(pool.overcommit_room()))
+            }
+            unknown => unknown,
+        };
+        Self { unreserved: room, reserved: pool.bytes(pool.reserved) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! Where the kernel's figures can't tell who will be refused.
+//!
+//! A page is reserved by who maps it first and charged to who touches it first. For a file that two
+//! cgroups map, for a segment that outlives its creator, or for a process that was moved, these differ,
+//! and nothing in the kernel's figures tells who will touch the rest.
+
+use super::{Account, Outlook, PoolRoom};
+use crate::identity::Owner;
+use crate::snapshot::{Limit, Reading, Snapshot};
+use crate::units::Bytes;
+
+/// Why it can't be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uncertainty {
+    /// It touches, or has mapped, pages that are reserved elsewhere; how many more is not known.
+    TouchesReservedElsewhere,
+    /// Others touch pages that are reserved elsewhere, perhaps here; then less is to come here.
+    ReservedPagesTouchedElsewhere,
+    /// Its children touch each other's pages; whose limit applies to the rest is not known.
+    WithinItself,
+    /// All that is mapped without a reservation is more than the pool can give; whose touch will be the
+    /// first that fails is not known.
+    PoolContested,
+}
+
+/// Withdraws the verdicts that can't be given.
+pub(super) fn tell(
+    outlooks: &mut [Outlook],
+    accounts: &[Account],
+    snapshot: &Snapshot,
+    pool: &PoolRoom,
+) {
+    let contested = is_contested(accounts, pool);
+    let is_foreign = |account: &Account| account.foreign > Bytes::ZERO;
+    if !contested && !accounts.iter().any(is_foreign) {
+        return;
+    }
+    let pods = pods(snapshot);
+    let outside = foreign_of_all(accounts, snapshot, &pods);
+    let judge = |(index, account): (usize, &Account)| {
+        let shortfall = outlooks.get(index).map(|outlook| outlook.shortfall);
+        let short = shortfall.and_then(Reading::present).unwrap_or_default();
+        let pod = pods.get(index).copied().flatten();
+        if contested && account.asked > Bytes::ZERO && short == Bytes::ZERO {
+            return Some(Uncertainty::PoolContested);
+        }
+        if receives_unknown(account, pool) {
+            return Some(Uncertainty::TouchesReservedElsewhere);
+        }
+        let pod = pod.and_then(|pod| accounts.get(pod));
+        let beside = pod.map_or(Bytes::ZERO, |pod| foreign_beside(pod, account));
+        let outside = outside.less(pod.unwrap_or(account).foreign);
+        if short > Bytes::ZERO && (beside > Bytes::ZERO || outside >= short) {
+            return Some(Uncertainty::ReservedPagesTouchedElsewhere);
+        }
+        (short == Bytes::ZERO && may_be_short_within(account)).then_some(Uncertainty::WithinItself)
+    };
+    let told: Vec<_> = accounts.iter().enumerate().map(judge).collect();
+    for (outlook, uncertainty) in outlooks.iter_mut().zip(told) {
+        if uncertainty.is_some() {
+            outlook.uncertainty = uncertainty;
+            (outlook.shortfall, outlook.short_of) = (Reading::Absent, None);
+        }
+    }
+}
+
+/// Whether the pool can't give all that is mapped without a reservation.
+fn is_contested(accounts: &[Account], pool: &PoolRoom) -> bool {
+    let all = total(accounts.iter().map(|account| account.asked));
+    pool.unreserved.present().is_some_and(|room| all > room)
+}
+
+/// A limit owner that is charged for pages reserved elsewhere, and whose limit does not cover all that may
+/// still come.
+fn receives_unknown(account: &Account, pool: &PoolRoom) -> bool {
+    let (Some(limit), Some(usage)) = (account.limit.finite(), account.usage.present()) else {
+        return false;
+    };
+    let to_come = pool.reserved.present().unwrap_or(Bytes(u64::MAX));
+    let most = usage.0.saturating_add(to_come.0).saturating_add(account.unreserved.0);
+    account.foreign > Bytes::ZERO && most > limit.0
+}
+
+/// A limit owner whose children's limits keep it from being short only if each touches its own.
+fn may_be_short_within(account: &Account) -> bool {
+    let limit = match account.bound() {
+        Reading::Present(Limit::At(limit)) => limit,
+        _ => return false,
+    };
+    account.foreign_below > Bytes::ZERO
+        && account.committed.present().is_some_and(|committed| committed > limit)
+}
+
+/// Pages that are charged in the same pod and reserved elsewhere, but not in this account.
+fn foreign_beside(pod: &Account, account: &Account) -> Bytes {
+    pod.foreign_below.less(account.foreign.max(account.foreign_below))
+}
+
+/// Pages that pods and services are charged for and have not reserved themselves. What containers of one
+/// pod reserve for each other their pod has reserved.
+fn foreign_of_all(accounts: &[Account], snapshot: &Snapshot, pods: &[Option<usize>]) -> Bytes {
+    let all = accounts.iter().zip(&snapshot.cgroups).zip(pods).enumerate();
+    let alone = all.filter(|(index, ((account, cgroup), pod))| match pod {
+        Some(pod) => pod == index,
+        None => *cgroup.owner != Owner::Tier && account.foreign_below == Bytes::ZERO,
+    });
+    total(alone.map(|(_, ((account, _), _))| account.foreign))
+}
+
+fn total(bytes: impl Iterator<Item = Bytes>) -> Bytes {
+    bytes.fold(Bytes::ZERO, |sum, bytes| Bytes(sum.0.saturating_add(bytes.0)))
+}
+
+/// The pod that each cgroup is in, by its index: itself for a pod.
+fn pods(snapshot: &Snapshot) -> Vec<Option<usize>> {
+    let mut pods: Vec<Option<usize>> = Vec::with_capacity(snapshot.cgroups.len());
+    for (index, cgroup) in snapshot.cgroups.iter().enumerate() {
+        let above = cgroup.parent.and_then(|parent| pods.get(parent).copied().flatten());
+        let is_pod = matches!(*cgroup.owner, Owner::Pod(_));
+        pods.push(if is_pod { Some(index) } else { above });
+    }
+    pods
+}

@@ -1,0 +1,187 @@
+//! Telling refused touches, which kill, from refused mappings, which do not.
+//!
+//! v1 counts them apart, but for touches that a reservation limit refused. v2 counts both in one number
+//! (mm/hugetlb_cgroup.c), and only what else happened can tell: a process that was killed gives its pages
+//! back, and a touch is refused only where a limit leaves less than a page.
+
+use std::time::{Duration, SystemTime};
+
+use super::chain::Chain;
+use super::counter::{Counter, Growth};
+use crate::snapshot::{Failures, Hugetlb, Reading};
+use crate::units::Bytes;
+
+/// A killed process's pages come back at once, but perhaps between two polls.
+const POLLS_TO_FALL: u8 = 2;
+
+/// Refusals by what was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Refusals {
+    /// A touch: SIGBUS.
+    pub faults: u64,
+    /// A mapping: mmap answered ENOMEM, and most programs go on without.
+    pub reservations: u64,
+    /// One of the two; the kernel's figures do not tell which.
+    pub ambiguous: u64,
+    /// When a touch was last seen to be refused.
+    pub last_fault: Option<Duration>,
+    /// When a refusal was last seen that may be either.
+    pub last_ambiguous: Option<Duration>,
+}
+
+/// A moment, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Now {
+    pub(super) wall: SystemTime,
+    pub(super) since_start: Duration,
+}
+
+/// The counters of one cgroup for one page size.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Watch {
+    /// v2's only one, or v1's failcnt.
+    first: Counter,
+    /// v1's rsvd.failcnt.
+    second: Counter,
+    /// Of the last poll: what was used, and whether the limits left a page.
+    before: Option<(Bytes, bool)>,
+    undecided: Option<Undecided>,
+    pub(super) refusals: Refusals,
+    pub(super) total: u64,
+    pub(super) last: Option<SystemTime>,
+}
+
+/// Refusals that wait for what happens next.
+#[derive(Debug, Clone, Copy)]
+struct Undecided {
+    count: u64,
+    usage_before: Bytes,
+    /// Whether the limits left a page, before and after.
+    had_room: bool,
+    polls_left: u8,
+    at: Option<Duration>,
+}
+
+impl Watch {
+    pub(super) fn new(young: bool) -> Self {
+        Self {
+            first: Counter::new(young),
+            second: Counter::new(young),
+            before: None,
+            undecided: None,
+            refusals: Refusals::default(),
+            total: 0,
+            last: None,
+        }
+    }
+
+    /// Takes in a cgroup's figures.
+    pub(super) fn take_in(&mut self, hugetlb: &Hugetlb, chain: Chain, now: Now) {
+        let usage = hugetlb.usage.present();
+        let has_room = chain.room.has(hugetlb.page_size.bytes());
+        match hugetlb.failures {
+            Failures::V2 { hierarchical: Reading::Present(raw), .. } => {
+                let growth = self.first.count(raw);
+                self.note(growth, now);
+                if chain.may_refuse_mappings {
+                    self.wonder(growth, has_room, now);
+                } else {
+                    self.refusals.add_faults(growth.by, growth.now.then_some(now.since_start));
+                }
+            }
+            Failures::V2 { .. } => {}
+            Failures::V1 { faults, reservations } => {
+                if let Reading::Present(raw) = faults {
+                    let growth = self.first.count(raw);
+                    self.note(growth, now);
+                    self.refusals.add_faults(growth.by, growth.now.then_some(now.since_start));
+                }
+                if let Reading::Present(raw) = reservations {
+                    let growth = self.second.count(raw);
+                    self.note(growth, now);
+                    self.wonder(growth, has_room, now);
+                }
+            }
+        }
+        self.decide(usage.unwrap_or_default());
+        self.before = usage.map(|usage| (usage, has_room));
+    }
+
+    /// The cgroup is gone, and with it whatever it used.
+    pub(super) fn end(&mut self) {
+        while self.undecided.is_some() {
+            self.decide(Bytes::ZERO);
+        }
+    }
+
+    fn note(&mut self, growth: Growth, now: Now) {
+        self.total = self.total.saturating_add(growth.by);
+        if growth.now {
+            self.last = Some(now.wall);
+        }
+    }
+
+    /// Refusals of one kind or the other.
+    fn wonder(&mut self, growth: Growth, has_room: bool, now: Now) {
+        if growth.by == 0 {
+            return;
+        }
+        if !growth.now {
+            // Nobody saw what happened then.
+            self.refusals.ambiguous = self.refusals.ambiguous.saturating_add(growth.by);
+            return;
+        }
+        let (usage_before, had_room) = self.before.unwrap_or_default();
+        let fresh = Undecided {
+            count: 0,
+            usage_before,
+            had_room: true,
+            polls_left: POLLS_TO_FALL,
+            at: None,
+        };
+        let undecided = self.undecided.get_or_insert(fresh);
+        undecided.count = undecided.count.saturating_add(growth.by);
+        undecided.had_room &= had_room && has_room;
+        undecided.at = Some(now.since_start);
+    }
+
+    fn decide(&mut self, usage: Bytes) {
+        let Some(mut undecided) = self.undecided.take() else { return };
+        let (count, at) = (undecided.count, undecided.at);
+        let before = undecided.usage_before;
+        if before > Bytes::ZERO && usage.0 <= before.0 / 2 {
+            self.refusals.add_faults(count, at);
+        } else if undecided.polls_left > 0 {
+            undecided.polls_left -= 1;
+            self.undecided = Some(undecided);
+        } else if undecided.had_room {
+            self.refusals.reservations = self.refusals.reservations.saturating_add(count);
+        } else {
+            self.refusals.ambiguous = self.refusals.ambiguous.saturating_add(count);
+            self.refusals.last_ambiguous = at;
+        }
+    }
+}
+
+impl Refusals {
+    fn add_faults(&mut self, count: u64, at: Option<Duration>) {
+        if count > 0 {
+            self.faults = self.faults.saturating_add(count);
+            self.last_fault = self.last_fault.max(at);
+        }
+    }
+
+    /// Both together.
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            faults: self.faults.saturating_add(other.faults),
+            reservations: self.reservations.saturating_add(other.reservations),
+            ambiguous: self.ambiguous.saturating_add(other.ambiguous),
+            last_fault: self.last_fault.max(other.last_fault),
+            last_ambiguous: self.last_ambiguous.max(other.last_ambiguous),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

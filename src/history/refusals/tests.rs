@@ -1,0 +1,130 @@
+//! What was refused, told from what else happened.
+
+use super::*;
+use crate::history::chain::Room;
+use crate::snapshot::example::{hugetlb, page_size};
+
+const PAGE: u64 = 2 << 20;
+
+/// A watch, and the time.
+struct Story {
+    watch: Watch,
+    seconds: u64,
+}
+
+impl Story {
+    fn begin() -> Self {
+        Self { watch: Watch::new(true), seconds: 0 }
+    }
+
+    /// A poll: pages used, pages of room, the counters.
+    fn poll(
+        &mut self,
+        used: u64,
+        room: u64,
+        failures: Failures,
+        may_refuse_mappings: bool,
+    ) -> (u64, u64, u64) {
+        self.seconds += 2;
+        let now = Now {
+            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(self.seconds),
+            since_start: Duration::from_secs(self.seconds),
+        };
+        let hugetlb = Hugetlb { failures, ..hugetlb(used * PAGE, 0) };
+        assert_eq!(hugetlb.page_size, page_size());
+        let chain = Chain { room: Room::Bytes(Bytes(room * PAGE)), may_refuse_mappings };
+        self.watch.take_in(&hugetlb, chain, now);
+        self.told()
+    }
+
+    fn told(&self) -> (u64, u64, u64) {
+        let Refusals { faults, reservations, ambiguous, .. } = self.watch.refusals;
+        (faults, reservations, ambiguous)
+    }
+}
+
+fn v2(count: u64) -> Failures {
+    Failures::V2 { hierarchical: Reading::Present(count), local: Reading::Absent }
+}
+
+fn v1(faults: u64, reservations: u64) -> Failures {
+    Failures::V1 { faults: Reading::Present(faults), reservations: Reading::Present(reservations) }
+}
+
+#[test]
+fn without_a_reservation_limit_only_touches_are_refused() {
+    let mut story = Story::begin();
+    story.poll(10, 5, v2(0), false);
+    assert_eq!(story.poll(10, 5, v2(3), false), (3, 0, 0));
+    assert_eq!(story.watch.refusals.last_fault, Some(Duration::from_secs(4)));
+}
+
+#[test]
+fn usage_that_falls_by_half_was_somebody_killed() {
+    for polls_later in 0..=2 {
+        let mut story = Story::begin();
+        story.poll(10, 5, v2(0), true);
+        for _ in 0..polls_later {
+            assert_eq!(story.poll(10, 5, v2(1), true), (0, 0, 0), "not yet told");
+        }
+        assert_eq!(story.poll(5, 10, v2(1), true), (1, 0, 0), "{polls_later} polls later");
+    }
+}
+
+#[test]
+fn with_room_before_and_after_a_mapping_was_refused() {
+    let mut story = Story::begin();
+    story.poll(10, 1, v2(0), true);
+    story.poll(10, 1, v2(2), true);
+    story.poll(10, 1, v2(2), true);
+    assert_eq!(story.poll(6, 1, v2(2), true), (0, 2, 0), "six of ten is no fall by half");
+}
+
+#[test]
+fn without_room_or_without_knowing_it_may_be_either() {
+    for rooms in [[0, 1], [1, 0]] {
+        let mut story = Story::begin();
+        let [before, after] = rooms;
+        story.poll(10, before, v2(0), true);
+        for _ in 0..2 {
+            story.poll(10, after, v2(1), true);
+        }
+        assert_eq!(story.poll(10, after, v2(1), true), (0, 0, 1), "{rooms:?}");
+        assert_eq!(story.watch.refusals.last_ambiguous, Some(Duration::from_secs(4)));
+    }
+    let mut old = Story { watch: Watch::new(false), seconds: 0 };
+    assert_eq!(old.poll(10, 9, v2(7), true), (0, 0, 7), "before we came");
+    assert_eq!(old.watch.refusals.last_ambiguous, None);
+}
+
+#[test]
+fn v1_counts_touches_apart() {
+    let mut story = Story::begin();
+    story.poll(10, 5, v1(0, 0), true);
+    story.poll(10, 5, v1(1, 2), true);
+    story.poll(10, 5, v1(1, 2), true);
+    assert_eq!(story.poll(10, 5, v1(1, 2), true), (1, 2, 0));
+    assert_eq!(story.watch.total, 3);
+}
+
+#[test]
+fn who_is_gone_has_given_everything_back() {
+    for (used, told) in [(4, (1, 0, 0)), (0, (0, 1, 0))] {
+        let mut story = Story::begin();
+        story.poll(used, 9, v2(0), true);
+        story.poll(used, 9, v2(1), true);
+        story.watch.end();
+        assert_eq!(story.told(), told, "{used}");
+    }
+}
+
+#[test]
+fn a_stream_of_refusals_is_told_all_the_same() {
+    let mut story = Story::begin();
+    for count in 0..100 {
+        story.poll(10, 5, v2(count), true);
+    }
+    let (faults, reservations, ambiguous) = story.told();
+    assert_eq!((faults, ambiguous), (0, 0));
+    assert!(reservations >= 90, "{reservations}");
+}

@@ -1,0 +1,75 @@
+//! Findings for a terminal.
+
+use std::fmt::Write;
+
+use super::Style;
+use crate::assessment::{Finding, Severity};
+
+const WIDTH: usize = 80;
+
+/// The findings, each with what to do; or that there are none.
+pub(super) fn text(findings: &[Finding], style: Style) -> String {
+    if findings.is_empty() {
+        return "Nothing wrong was found.\n".to_owned();
+    }
+    let mut text = String::new();
+    for finding in findings {
+        let severity = style.severity(finding.severity);
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "{severity} {}", finding.name);
+        paragraph(&mut text, "  ", "  ", &finding.sentence);
+        paragraph(&mut text, "  To do: ", "         ", &finding.remedy);
+    }
+    text
+}
+
+fn paragraph(text: &mut String, first: &str, others: &str, words: &str) {
+    let options = textwrap::Options::new(WIDTH).initial_indent(first).subsequent_indent(others);
+    for line in textwrap::wrap(words, options) {
+        let _ = writeln!(text, "{line}");
+    }
+}
+
+impl Style {
+    /// The word, coloured where colours are shown; it says the same without.
+    fn severity(self, severity: Severity) -> String {
+        let colour = match severity {
+            Severity::Critical => "1;31",
+            Severity::Warning => "33",
+            Severity::Info => "36",
+        };
+        let word = severity.to_string().to_uppercase();
+        match self {
+            Self::Plain => word,
+            Self::Coloured => format!("\u{1b}[{colour}m{word}\u{1b}[0m"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assessment::Subject;
+
+    fn finding() -> Finding {
+        Finding {
+            name: "will-crash",
+            severity: Severity::Critical,
+            subject: Subject::Node,
+            page_size: None,
+            sentence: "word ".repeat(30).trim_end().to_owned() + ".",
+            remedy: format!("Set {}.", "x".repeat(100)),
+            figures: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn it_fits_a_terminal_and_says_the_same_without_colour() {
+        let plain = text(&[finding()], Style::Plain);
+        assert!(plain.lines().all(|line| line.chars().count() <= WIDTH), "{plain}");
+        assert!(plain.starts_with("CRITICAL will-crash\n  word"), "{plain}");
+        let coloured = text(&[finding()], Style::Coloured);
+        assert_eq!(coloured.replace("\u{1b}[1;31m", "").replace("\u{1b}[0m", ""), plain);
+        assert_ne!(coloured, plain);
+    }
+}

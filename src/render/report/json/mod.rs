@@ -1,0 +1,104 @@
+//! The report as JSON. The wire types stand here, apart from the facts, so that the facts may change.
+//!
+//! A figure is a number; where there is no such file the key is missing; where it could not be read the
+//! value is `null`; a limit may also be `"unlimited"`.
+
+mod findings;
+mod pools;
+mod tenants;
+
+use serde::{Serialize, Serializer};
+
+use crate::snapshot::{Health, Reading, SourceHealth};
+use crate::units::Bytes;
+use crate::view::View;
+use findings::FindingReport;
+use pools::PoolReport;
+use tenants::Tenant;
+
+/// The report of a view, indented, with a final newline.
+pub fn json(view: &View) -> String {
+    let assessment = &view.assessment;
+    let report = Report {
+        findings: assessment.findings.iter().map(findings::finding).collect(),
+        hierarchy: view.snapshot.hierarchy.as_ref().map(|hierarchy| Hierarchy {
+            version: hierarchy.version.to_string(),
+            path: hierarchy.root.display().to_string(),
+        }),
+        default_pagesize: Figure(
+            view.snapshot.memory.default_page_size.map(|size| size.to_string()),
+        ),
+        pools: view
+            .snapshot
+            .pools
+            .iter()
+            .map(|pool| pools::pool(pool, &assessment.pools))
+            .collect(),
+        pods: assessment.pods.iter().map(tenants::pod).collect(),
+        containers: assessment.containers.iter().map(tenants::container).collect(),
+        cgroups: assessment.services.iter().map(tenants::service).collect(),
+        sources: view.snapshot.sources.iter().map(source).collect(),
+    };
+    // Plain structs with text keys always serialise.
+    let mut text = serde_json::to_string_pretty(&report).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[derive(Serialize)]
+struct Report {
+    findings: Vec<FindingReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hierarchy: Option<Hierarchy>,
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    default_pagesize: Figure<String>,
+    pools: Vec<PoolReport>,
+    pods: Vec<Tenant>,
+    containers: Vec<Tenant>,
+    cgroups: Vec<Tenant>,
+    sources: Vec<SourceReport>,
+}
+
+#[derive(Serialize)]
+struct Hierarchy {
+    version: String,
+    path: String,
+}
+
+/// A reading: a value, `null` if it failed, no key if it is absent.
+struct Figure<T>(Reading<T>);
+
+impl<T> Figure<T> {
+    fn is_absent(&self) -> bool {
+        matches!(self.0, Reading::Absent)
+    }
+}
+
+impl<T: Serialize> Serialize for Figure<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Reading::Present(value) => value.serialize(serializer),
+            Reading::Absent | Reading::Failed => serializer.serialize_none(),
+        }
+    }
+}
+
+fn bytes(reading: Reading<Bytes>) -> Figure<u64> {
+    Figure(reading.map(|bytes| bytes.0))
+}
+
+#[derive(Serialize)]
+struct SourceReport {
+    source: String,
+    up: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+fn source(source: &SourceHealth) -> SourceReport {
+    let problem = match &source.health {
+        Health::Up => None,
+        Health::Down(why) => Some(why.clone()),
+    };
+    SourceReport { source: source.source.to_string(), up: source.is_up(), problem }
+}

@@ -1,0 +1,187 @@
+//! Pods, containers and services on the wire.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use super::{Figure, bytes};
+use crate::assessment::{ContainerState, PodState, ServiceState, TenantSize};
+use crate::history::Refusals;
+use crate::snapshot::{Limit, NumaUsage, Reading};
+
+/// A pod, a container or a service: its names, and its figures by page size.
+#[derive(Serialize, Default)]
+pub(super) struct Tenant {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qos: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_pod_cgroup: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cgroup: Option<Arc<str>>,
+    sizes: Vec<SizeReport>,
+}
+
+#[derive(Serialize)]
+struct SizeReport {
+    pagesize: String,
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    usage_bytes: Figure<u64>,
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    reserved_bytes: Figure<u64>,
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    limit_bytes: Figure<LimitReport>,
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    reservation_limit_bytes: Figure<LimitReport>,
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    peak_usage_bytes: Figure<u64>,
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    failures: Figure<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure_timestamp_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    numa_usage: Figure<Vec<NodeUsage>>,
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    idle_grant_bytes: Figure<u64>,
+    #[serde(flatten)]
+    outlook: Option<OutlookReport>,
+}
+
+/// What is to be expected; not of services.
+#[derive(Serialize)]
+struct OutlookReport {
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    shortfall_bytes: Figure<u64>,
+    uncertain: bool,
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    margin_bytes: Figure<i64>,
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    headroom_bytes: Figure<u64>,
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    effective_limit_bytes: Figure<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bound_by: Option<String>,
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    failure_mode: Figure<String>,
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    classified_failures: Figure<Kinds>,
+}
+
+#[derive(Serialize)]
+struct Kinds {
+    fault: u64,
+    reservation: u64,
+    ambiguous: u64,
+}
+
+#[derive(Serialize)]
+struct NodeUsage {
+    numa_node: u32,
+    usage_bytes: u64,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum LimitReport {
+    Bytes(u64),
+    Word(&'static str),
+}
+
+pub(super) fn pod(pod: &PodState) -> Tenant {
+    Tenant {
+        namespace: Some(pod.identity.namespace.clone()),
+        pod: Some(pod.identity.pod.clone()),
+        uid: Some(pod.identity.uid.clone()),
+        qos: Some(pod.qos.to_string()),
+        sizes: pod.sizes.iter().map(of_pod).collect(),
+        ..Tenant::default()
+    }
+}
+
+pub(super) fn container(container: &ContainerState) -> Tenant {
+    let newest = container.newest.as_ref();
+    Tenant {
+        namespace: Some(container.identity.namespace.clone()),
+        pod: Some(container.identity.pod.clone()),
+        container: Some(container.identity.container.clone()),
+        uid: Some(container.identity.uid.clone()),
+        qos: newest.map(|newest| newest.qos.to_string()),
+        container_id: newest.map(|newest| newest.container_id()),
+        in_pod_cgroup: newest.map(|newest| newest.in_pod_cgroup),
+        cgroup: newest.map(|newest| newest.cgroup.clone()),
+        sizes: container.sizes.iter().map(with_outlook).collect(),
+    }
+}
+
+pub(super) fn service(service: &ServiceState) -> Tenant {
+    let sizes = service.sizes.iter().map(size).collect();
+    Tenant { cgroup: Some(service.cgroup.as_str().into()), sizes, ..Tenant::default() }
+}
+
+fn size(size: &TenantSize) -> SizeReport {
+    let limit = |reading: Reading<Limit>| {
+        Figure(reading.map(|limit| match limit {
+            Limit::At(bytes) => LimitReport::Bytes(bytes.0),
+            Limit::Unlimited => LimitReport::Word("unlimited"),
+        }))
+    };
+    let nodes = |nodes: &Vec<NumaUsage>| {
+        nodes
+            .iter()
+            .map(|part| NodeUsage { numa_node: part.node.0, usage_bytes: part.usage.0 })
+            .collect()
+    };
+    let seconds = |time: SystemTime| {
+        time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|time| time.as_secs_f64())
+    };
+    SizeReport {
+        pagesize: size.page_size.to_string(),
+        usage_bytes: bytes(size.usage),
+        reserved_bytes: bytes(size.reserved),
+        limit_bytes: limit(size.limit),
+        reservation_limit_bytes: limit(size.reservation_limit),
+        peak_usage_bytes: bytes(size.peak_usage),
+        failures: Figure(size.failures),
+        last_failure_timestamp_seconds: size.last_failure.and_then(seconds),
+        numa_usage: Figure(size.numa_usage.as_ref().map(nodes)),
+        idle_grant_bytes: Figure(Reading::Absent),
+        outlook: None,
+    }
+}
+
+fn with_outlook(tenant: &TenantSize) -> SizeReport {
+    let outlook = &tenant.outlook;
+    let kinds = |refusals: Refusals| Kinds {
+        fault: refusals.faults,
+        reservation: refusals.reservations,
+        ambiguous: refusals.ambiguous,
+    };
+    SizeReport {
+        outlook: Some(OutlookReport {
+            shortfall_bytes: bytes(outlook.shortfall),
+            uncertain: outlook.uncertainty.is_some(),
+            margin_bytes: Figure(outlook.margin.map(|margin| margin.0)),
+            headroom_bytes: bytes(outlook.headroom),
+            effective_limit_bytes: bytes(tenant.effective_limit()),
+            bound_by: outlook.bound_by.map(|level| level.to_string()),
+            failure_mode: Figure(outlook.failure_mode.map(|mode| mode.to_string())),
+            classified_failures: Figure(tenant.refusals.map(kinds)),
+        }),
+        ..size(tenant)
+    }
+}
+
+/// Only pods are granted pages.
+fn of_pod(tenant: &TenantSize) -> SizeReport {
+    SizeReport { idle_grant_bytes: bytes(tenant.idle_grant()), ..with_outlook(tenant) }
+}

@@ -1,0 +1,112 @@
+//! The kubelet of this node, asked for its pods: their limits as declared, and names that no log directory tells.
+//!
+//! It answers when it likes, so this is not for the poller's thread.
+
+mod client;
+mod error;
+mod limits;
+mod pods;
+mod quantity;
+mod trust;
+mod url;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::snapshot::{Health, Problems};
+use client::Preparation;
+use error::AskError;
+
+pub use pods::Answer;
+pub use url::KubeletUrl;
+
+const PATH: &str = "/pods";
+
+/// A request that takes longer is given up.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// Nobody reads more characters than these in one line.
+const LONGEST_COMPLAINT: usize = 1_000;
+
+/// Where the kubelet is, who we are, and whom we believe to be it.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// Where it listens.
+    pub url: KubeletUrl,
+    /// The token to show; not shown where the URL is `http`.
+    pub token_file: PathBuf,
+    /// Who may have signed its certificate, as PEM.
+    pub ca_file: PathBuf,
+    /// Whether anyone may be the kubelet.
+    pub insecure_skip_verify: bool,
+}
+
+/// Asks one kubelet.
+#[derive(Debug)]
+pub struct Kubelet {
+    endpoint: Endpoint,
+    /// What blocks (a file on a stuck disk, a name server) can't be given up, so there is never more than one.
+    blocking: Arc<Semaphore>,
+}
+
+impl Kubelet {
+    /// The kubelet at that endpoint.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, blocking: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// Asks it for its pods. A failure is one line that says what, where and what was expected.
+    pub async fn ask(&self) -> Result<Answer, Health> {
+        self.try_to_ask().await.map_err(|error| self.down(&error.to_string()))
+    }
+
+    /// Its health before it was asked at all.
+    pub fn not_asked_yet(&self) -> Health {
+        self.down("not asked yet")
+    }
+
+    /// The health of an answer, however much of it was understood.
+    pub fn health_after(&self, problems: Problems) -> Health {
+        match problems.into_health() {
+            Health::Up => Health::Up,
+            Health::Down(problem) => self.down(&problem),
+        }
+    }
+
+    fn down(&self, what: &str) -> Health {
+        // What is complained of may be in it, whole.
+        let what: String = what.chars().take(LONGEST_COMPLAINT).collect();
+        let mut problems = Problems::default();
+        problems.add(|| format!("GET {}{PATH}: {what}", self.endpoint.url));
+        problems.into_health()
+    }
+
+    async fn try_to_ask(&self) -> Result<Answer, AskError> {
+        let fetch = async {
+            let endpoint = self.endpoint.clone();
+            let prepared = self.beside(move || Preparation::of(&endpoint)).await??;
+            client::get(&self.endpoint, prepared).await
+        };
+        let body = tokio::time::timeout(TIME_LIMIT, fetch)
+            .await
+            .map_err(|_| AskError::Slow { limit: TIME_LIMIT })??;
+        Ok(self.beside(move || pods::read(&body)).await??)
+    }
+
+    /// Runs what blocks off the network's thread.
+    async fn beside<T: Send + 'static>(
+        &self,
+        run: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, AskError> {
+        // It is never closed, so there always is a permit in the end.
+        let permit = Arc::clone(&self.blocking).acquire_owned().await;
+        let running = tokio::task::spawn_blocking(move || {
+            let _kept_until_done = permit;
+            run()
+        });
+        running.await.map_err(AskError::CutShort)
+    }
+}
