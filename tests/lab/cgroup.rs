@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cgroups_rs::CgroupPid;
 use cgroups_rs::fs::Controller;
 use cgroups_rs::fs::hugetlb::HugeTlbController;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::Lab;
 use crate::harness::wait_for;
@@ -76,6 +79,18 @@ impl Cgroup {
             .to_owned()
     }
 
+    /// Ends what is left of its processes; none of them is anyone's but the lab's.
+    pub fn kill_all(&self) {
+        wait_for("its processes to end", || {
+            let processes = self.read("cgroup.procs", "cgroup.procs");
+            for pid in processes.lines().filter_map(|line| line.parse().ok()) {
+                // It may end by itself at any time.
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+            processes.is_empty().then_some(())
+        });
+    }
+
     /// Removes it, and waits until its processes are gone.
     pub fn remove(&self) {
         remove_all(&self.path);
@@ -95,9 +110,17 @@ pub fn remove_all(path: &Path) {
             remove_all(&entry.path());
         }
     }
-    if path.exists() {
-        wait_for("a cgroup to be empty", || {
-            (fs::remove_dir(path).is_ok() || !path.exists()).then_some(())
+    let gone = || fs::remove_dir(path).is_ok() || !path.exists();
+    if std::thread::panicking() {
+        // A second panic would end the lab before it has put the machine back; a few tries must do.
+        let left = (0..100).all(|_| {
+            std::thread::park_timeout(Duration::from_millis(10));
+            !gone()
         });
+        if left {
+            eprintln!("{} is left", path.display());
+        }
+    } else if path.exists() {
+        wait_for(&format!("{} to be empty", path.display()), || gone().then_some(()));
     }
 }

@@ -3,10 +3,11 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 
 use crate::Lab;
 use crate::cgroup::Cgroup;
-use crate::harness::agent::{Agent, Start};
+use crate::harness::agent::{self, Agent, Start};
 
 /// What the kubelet writes for "unlimited".
 const UNBOUNDED: u64 = 1 << 62;
@@ -25,7 +26,8 @@ pub struct Kubepods<'a> {
     lab: &'a Lab,
     driver: Driver,
     logs: tempfile::TempDir,
-    tiers: Vec<Cgroup>,
+    /// With their paths below the hierarchy's root, parents first.
+    tiers: Vec<(&'static str, Cgroup)>,
 }
 
 /// A Burstable pod.
@@ -46,32 +48,36 @@ impl<'a> Kubepods<'a> {
             Driver::Cgroupfs => ["kubepods", "kubepods/burstable"],
             Driver::Systemd => ["kubepods.slice", "kubepods.slice/kubepods-burstable.slice"],
         };
-        let tiers: Vec<Cgroup> = paths.iter().map(|path| Cgroup::new(lab, path)).collect();
-        for tier in &tiers {
+        let tiers = paths.map(|path| (path, Cgroup::new(lab, path)));
+        for (_, tier) in &tiers {
             tier.set("2MB", UNBOUNDED);
         }
         let logs = tempfile::tempdir().expect("a directory");
         fs::create_dir(logs.path().join("pods")).expect("made");
         fs::create_dir(logs.path().join("containers")).expect("made");
         readable_for_all(logs.path());
-        Self { lab, driver, logs, tiers }
+        Self { lab, driver, logs, tiers: tiers.into() }
     }
 
     /// A pod that may touch so many pages of 2 MiB, and none of any other size.
     pub fn pod(&self, name: &str, limit: u64) -> Pod {
-        let number = u32::from_le_bytes(
-            name.bytes().chain([0; 4]).take(4).collect::<Vec<_>>().try_into().expect("four"),
-        );
-        let uid = format!("{number:08x}-1111-4222-8333-444444444444");
+        let pod = self.pod_in(self.tiers.last().map_or("", |(path, _)| path), name);
+        pod.cgroup.limit(limit);
+        pod
+    }
+
+    /// A pod below that tier's path, with no limit for pages of 2 MiB and none granted of any other size.
+    pub fn pod_in(&self, tier: &str, name: &str) -> Pod {
+        let uid = format!("{:08x}-1111-4222-8333-444444444444", fnv1a(name));
         let path = match self.driver {
-            Driver::Cgroupfs => format!("kubepods/burstable/pod{uid}"),
+            Driver::Cgroupfs => format!("{tier}/pod{uid}"),
             Driver::Systemd => {
-                let uid = uid.replace('-', "_");
-                format!("kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{uid}.slice")
+                let prefix = tier.rsplit('/').next().unwrap_or_default().trim_end_matches(".slice");
+                format!("{tier}/{prefix}-pod{}.slice", uid.replace('-', "_"))
             }
         };
         let cgroup = Cgroup::new(self.lab, &path);
-        cgroup.limit(limit);
+        cgroup.set("2MB", UNBOUNDED);
         cgroup.set("1GB", 0);
         fs::create_dir(self.logs.path().join(format!("pods/lab_{name}_{uid}"))).expect("made");
         Pod { name: name.to_owned(), uid, cgroup, path }
@@ -107,23 +113,40 @@ impl<'a> Kubepods<'a> {
 
     /// The same, not yet started.
     pub fn start(&self, more: &[&str]) -> Start {
+        Start::new(&self.flags(more)).tied_to_us()
+    }
+
+    /// What `report` says of this node, and its exit code.
+    pub fn report(&self) -> (String, Option<i32>) {
+        let mut command = Command::new(agent::program());
+        let output = command.arg("report").args(self.flags(&[])).output().expect("a report");
+        let said = [output.stdout, output.stderr].concat();
+        (String::from_utf8(said).expect("text"), output.status.code())
+    }
+
+    fn flags(&self, more: &[&str]) -> Vec<String> {
         let logs = |directory| self.logs.path().join(directory).display().to_string();
         let mut flags = vec![
             format!("--path.pod-logs={}", logs("pods")),
             format!("--path.container-logs={}", logs("containers")),
         ];
         flags.extend(more.iter().map(|flag| (*flag).to_owned()));
-        Start::new(&flags).tied_to_us()
+        flags
     }
 }
 
 impl Drop for Kubepods<'_> {
     fn drop(&mut self) {
         // Children before parents, whatever a failed scenario left.
-        while let Some(tier) = self.tiers.pop() {
+        while let Some((_, tier)) = self.tiers.pop() {
             tier.remove();
         }
     }
+}
+
+/// A number that two names of a scenario's do not share.
+fn fnv1a(name: &str) -> u32 {
+    name.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 /// An id of 64 digits that begins like this.

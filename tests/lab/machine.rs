@@ -16,6 +16,7 @@ use nix::unistd::geteuid;
 
 use crate::Lab;
 use crate::cgroup::remove_all;
+use crate::postgres;
 
 const CGROUP: &str = "/sys/fs/cgroup";
 const POOL: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
@@ -72,9 +73,10 @@ pub fn missing() -> Option<String> {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&paths).any(|directory| directory.join(program).exists())
     };
-    ["prometheus", "promtool", "runc", "crun", "setpriv"]
-        .into_iter()
-        .find(|program| !on_path(program))
+    let programs = ["prometheus", "promtool", "runc", "crun", "setpriv", "unshare", "ipcrm"];
+    let missing = programs.into_iter().find(|program| !on_path(program));
+    missing
+        .or_else(|| postgres::PROGRAMS.into_iter().find(|name| postgres::program(name).is_none()))
         .map(str::to_owned)
 }
 
@@ -92,7 +94,8 @@ impl Machine {
         let lock =
             Flock::lock(OwnedFd::from(file), FlockArg::LockExclusive).map_err(|(_, error)| error);
         let lock = lock.expect("the machine to ourselves");
-        unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+        // What System V segments are left go with the namespace too.
+        unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC).expect("namespaces");
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(None::<&str>, "/", None::<&str>, private, None::<&str>).expect("private mounts");
         if let Ok(before) = fs::read_to_string(RECORD) {

@@ -1,6 +1,7 @@
 //! The lab: the agent against the real kernel, with real huge pages, cgroups, runtimes and Prometheus.
 //!
-//! It needs root, CONFIG_CGROUP_HUGETLB, memory for 500 huge pages, and from Debian prometheus, runc and crun.
+//! It needs root, CONFIG_CGROUP_HUGETLB, memory for 500 huge pages, and from Debian prometheus, runc, crun and
+//! postgresql-15.
 //! What it lacks is shown as ignored with the reason; with `HUGETLB_LAB=require` that is a failure. One thread:
 //! the pool is the machine's. Everything is put back, also after a failure; what a killed run left, the next
 //! undoes.
@@ -21,9 +22,11 @@ mod bundle;
 mod cgroup;
 mod kubepods;
 mod machine;
+mod postgres;
 mod prometheus;
 mod scenarios;
 mod tenant;
+mod truth;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -50,7 +53,9 @@ fn main() -> ExitCode {
         let machine = Arc::new(Mutex::new(Machine::enter()));
         scenarios.into_iter().map(|scenario| trial(scenario, &machine)).collect()
     };
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    truth::publish(arguments.filter.is_none() && arguments.skip.is_empty());
+    conclusion.exit_code()
 }
 
 fn name(scenario: &Scenario) -> String {

@@ -21,14 +21,19 @@ pub struct Tenant {
 impl Tenant {
     /// A tenant of that cgroup, in it before it maps anything.
     pub fn new(cgroup: &Cgroup, mapping: &str) -> Self {
-        let tenant = Self::start(command(mapping, None));
-        cgroup.add(tenant.child.id());
-        tenant
+        Self::told(cgroup, mapping, &[])
     }
 
     /// A tenant that maps a file on hugetlbfs.
     pub fn with_file(cgroup: &Cgroup, file: &Path) -> Self {
-        let tenant = Self::start(command("file", Some(file)));
+        Self::told(cgroup, "file", &[format!("--file={}", file.display())])
+    }
+
+    /// A tenant with more flags of `touch-child`.
+    pub fn told(cgroup: &Cgroup, mapping: &str, flags: &[String]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hugetlb-exporter"));
+        command.args(["touch-child", &format!("--mapping={mapping}")]).args(flags);
+        let tenant = Self::start(command);
         cgroup.add(tenant.child.id());
         tenant
     }
@@ -71,6 +76,26 @@ impl Tenant {
         assert_eq!(self.child.wait().expect("its end").signal(), Some(SIGBUS));
     }
 
+    /// Touches the first so many pages; if it dies of it, by SIGBUS.
+    #[track_caller]
+    pub fn survives_touching(&mut self, pages: u64) -> bool {
+        match self.tell(&format!("touch {pages}")) {
+            Some(answer) => {
+                assert_eq!(answer, format!("touched {pages}"));
+                true
+            }
+            None => {
+                assert_eq!(self.child.wait().expect("its end").signal(), Some(SIGBUS));
+                false
+            }
+        }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Lets it end by itself.
     pub fn stop(&mut self) {
         self.orders = None;
@@ -84,13 +109,4 @@ impl Drop for Tenant {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn command(mapping: &str, file: Option<&Path>) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hugetlb-exporter"));
-    command.args(["touch-child", &format!("--mapping={mapping}")]);
-    if let Some(file) = file {
-        command.arg(format!("--file={}", file.display()));
-    }
-    command
 }

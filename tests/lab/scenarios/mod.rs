@@ -3,11 +3,13 @@
 mod access;
 mod figures;
 mod lifecycle;
-mod mappings;
+pub mod mappings;
+mod postgres;
 mod runtimes;
 
 use crate::Lab;
 use crate::machine::Phase;
+use crate::truth;
 
 /// One scenario in one phase.
 #[derive(Clone, Copy)]
@@ -21,7 +23,7 @@ pub struct Scenario {
 }
 
 /// A scenario, by its name.
-type Named = (&'static str, fn(&Lab));
+pub type Named = (&'static str, fn(&Lab));
 
 /// All scenarios, phase by phase: remounting is dear.
 pub fn all() -> Vec<Scenario> {
@@ -34,11 +36,25 @@ pub fn all() -> Vec<Scenario> {
         mappings::BOTH,
         access::BOTH,
         runtimes::BOTH,
+        truth::BOTH,
+        truth::NAMED,
+        truth::CROSSED,
+        postgres::BOTH,
     ]
     .concat();
-    let v1: Vec<Named> =
-        [figures::BOTH, figures::V1, lifecycle::BOTH, mappings::BOTH, access::BOTH, runtimes::BOTH]
-            .concat();
+    let v1: Vec<Named> = [
+        figures::BOTH,
+        figures::V1,
+        lifecycle::BOTH,
+        mappings::BOTH,
+        access::BOTH,
+        runtimes::BOTH,
+        truth::BOTH,
+        truth::NAMED,
+        truth::CROSSED,
+        postgres::BOTH,
+    ]
+    .concat();
     let of = |phase: Phase, named: &[Named]| {
         named.iter().map(|(name, run)| Scenario { phase, name, run: *run }).collect::<Vec<_>>()
     };
