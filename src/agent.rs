@@ -8,6 +8,7 @@ mod kubelet;
 mod look;
 mod mappings;
 mod names;
+mod prober;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -29,6 +30,7 @@ use kubelet::KubeletSlot;
 pub use look::{Looking, look};
 use mappings::MappingSlot;
 use names::NameSlot;
+use prober::ProbeSlot;
 
 /// Why the agent ended, other than by being told to.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +62,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     let interval = config.poll_interval.duration();
     let (views, view) = watch::channel(None);
     let (end, ending) = watch::channel(false);
+    let probe = config.probe.map(|probe| ProbeSlot::start(probe, view.clone(), started));
     let site = Site::new(view, config.telemetry_path, started, interval, ending);
     let serving = tokio::spawn(server.serve(site));
 
@@ -69,6 +72,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
         names,
         kubelet,
         mappings: config.mappings.map(|every| MappingSlot::start(config.roots.clone(), every)),
+        probe,
         reader: Reader::new(config.roots),
         history: History::new(Retention::default()),
         thresholds: config.thresholds,
@@ -129,6 +133,7 @@ struct Poller {
     names: NameSlot,
     kubelet: Option<KubeletSlot>,
     mappings: Option<MappingSlot>,
+    probe: Option<ProbeSlot>,
     health: BTreeMap<Source, Health>,
     process: OwnProcess,
     number: u64,
@@ -157,7 +162,8 @@ impl Poller {
             since_start: began.saturating_duration_since(self.started),
         };
         let mappings = self.mappings.as_ref().and_then(MappingSlot::newest);
-        let mut aside = Aside { names: self.names.newest(), mappings, ..Aside::default() };
+        let probes = self.probe.as_ref().map(ProbeSlot::newest);
+        let mut aside = Aside { names: self.names.newest(), mappings, probes, ..Aside::default() };
         if let Some(kubelet) = &self.kubelet {
             kubelet.newest().add_to(&mut aside);
         }

@@ -6,6 +6,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::assessment::Thresholds;
+#[cfg(feature = "scratch-probe")]
+use crate::probe::Terms;
+use crate::snapshot::Target;
 use crate::sources::{Endpoint, Roots};
 
 /// All addresses, at a port that nothing else asks for in the lists of exporters and of Kubernetes.
@@ -28,6 +31,26 @@ pub struct Config {
     pub kubelet: Option<KubeletConfig>,
     /// How often to look at what processes have mapped; nothing where it is not looked for.
     pub mappings: Option<Interval>,
+    /// How to probe; nothing where it is not to be done.
+    pub probe: Option<ProbeConfig>,
+}
+
+/// How limits are probed.
+#[derive(Debug, Clone)]
+pub struct ProbeConfig {
+    /// Where.
+    pub target: Target,
+    /// How often, more or less.
+    pub interval: Interval,
+    /// How long the process that touches may take.
+    pub deadline: Duration,
+    /// How long to wait in the middle of a check.
+    pub pause: Duration,
+    /// How a scratch cgroup is made.
+    #[cfg(feature = "scratch-probe")]
+    pub scratch: Terms,
+    /// Whether the environment says that this is a container in a pod.
+    pub in_kubernetes: bool,
 }
 
 /// How the kubelet is asked.
@@ -37,6 +60,11 @@ pub struct KubeletConfig {
     pub endpoint: Endpoint,
     /// How often.
     pub interval: Interval,
+}
+
+/// Whether the environment says that this is a container in a pod: the kubelet tells every one where the API server is.
+pub fn in_kubernetes() -> bool {
+    std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
 }
 
 /// A value that is not of the form expected.

@@ -7,6 +7,7 @@
 
 mod containers;
 mod findings;
+mod fit;
 mod ledger;
 mod pods;
 mod pools;
@@ -22,6 +23,7 @@ use crate::units::{Bytes, PageSize};
 use ledger::Ledger;
 
 pub use findings::{Changes, Finding, Findings, RULES, Severity, Subject};
+pub use fit::{Answer as FitAnswer, Wish, fit};
 pub use ledger::{FailureMode, Outlook, ShortOf, Uncertainty};
 pub use pools::PoolState;
 
@@ -254,6 +256,11 @@ impl TenantSize {
             outlook: Outlook::default(),
             grant: Grant::default(),
         }
+    }
+
+    /// Our own pod: what it is refused our own probe was refused, and that is nobody's failure.
+    fn without_refusals(self) -> Self {
+        Self { failures: Reading::Absent, refusals: Reading::Absent, last_failure: None, ..self }
     }
 
     /// The most it can use as things are: what it uses and what is left to it.

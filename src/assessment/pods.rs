@@ -31,6 +31,9 @@ pub(super) fn states(
         };
         // Collected first and thinned out after: that allocates no more than is needed.
         let mut sizes: Vec<TenantSize> = cgroup.hugetlb.iter().map(size).collect();
+        if snapshot.own_pod() == Some(&pod.uid) {
+            sizes = sizes.into_iter().map(TenantSize::without_refusals).collect();
+        }
         let declared = snapshot.declared.as_ref().and_then(|declared| declared.pod(&pod.uid));
         sizes.retain(|size| {
             // A grant that the kernel does not have, or has no more, is the one that will be missed.

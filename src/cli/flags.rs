@@ -1,6 +1,8 @@
 //! The flags as typed. Named as in exporter-toolkit and node_exporter; each has an environment twin.
 
+mod commands;
 mod kubelet;
+mod probe;
 
 use std::path::PathBuf;
 
@@ -8,9 +10,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::assessment::Thresholds;
 use crate::config::{Config, DEFAULT_LISTEN_ADDRESS, Interval, ListenAddress, TelemetryPath};
-use crate::probe::child::Order;
+use crate::probe::Order;
 use crate::sources::Roots;
+pub(super) use commands::{Colour, FitWish, Form, Output, Report, Try};
 use kubelet::KubeletFlags;
+use probe::ProbeFlags;
 
 const VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("HUGETLB_EXPORTER_REVISION"), ")");
@@ -32,46 +36,13 @@ pub(super) enum Command {
     Serve,
     /// Look once at this node and say what there is
     Report(Report),
+    /// Map and touch huge pages in this very cgroup, and say how far it gets
+    Try(Try),
+    /// Say whether a need would fit into this cgroup's limits and the node's pool; nothing is mapped
+    Fit(FitWish),
     /// A tenant for tests: maps and touches huge pages as told on stdin
     #[command(hide = true)]
     TouchChild(Order),
-}
-
-/// How to report.
-#[derive(Debug, Args)]
-pub(super) struct Report {
-    /// The form of the report
-    #[arg(long, value_enum, default_value_t = Output::Table)]
-    pub(super) output: Output,
-    /// Only pods of this namespace
-    #[arg(long, value_name = "NAMESPACE")]
-    pub(super) namespace: Option<String>,
-    /// Only this pod
-    #[arg(long, value_name = "POD")]
-    pub(super) pod: Option<String>,
-    /// When to use colours; NO_COLOR in the environment means never
-    #[arg(long, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
-    pub(super) color: Colour,
-}
-
-/// When to use colours.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Colour {
-    /// On a terminal
-    Auto,
-    Always,
-    Never,
-}
-
-/// The form of a report.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Output {
-    /// For people, 80 columns wide
-    Table,
-    /// For programs
-    Json,
-    /// The exposition, for node_exporter's textfile collector
-    Prometheus,
 }
 
 /// The form of a log line.
@@ -157,6 +128,8 @@ pub(super) struct Flags {
     muted_namespaces: Vec<String>,
     #[command(flatten)]
     kubelet: KubeletFlags,
+    #[command(flatten)]
+    probe: ProbeFlags,
     /// Where procfs is mounted
     #[arg(
         long = "path.procfs",
@@ -229,6 +202,7 @@ impl From<Flags> for Config {
             },
             kubelet: flags.kubelet.into(),
             mappings: flags.mappings.then_some(flags.mappings_interval),
+            probe: flags.probe.into(),
             roots: Roots {
                 proc: flags.procfs,
                 sys: flags.sysfs,

@@ -4,12 +4,16 @@
 //! |---|---|
 //! | 0 | done |
 //! | 1 | could not be done; one line on stderr says why |
-//! | 2 | `report`: something will crash |
+//! | 2 | `report`: something will crash; `try`: refused at mmap; `fit`: it does not fit |
+//! | 3 | `try`: refused at a touch |
 //! | 64 | a flag or its value is wrong; one line on stderr says which and what was expected |
 
+mod fit;
 mod flags;
+mod here;
 mod report;
 mod serve;
+mod trial;
 mod usage;
 
 use std::ffi::OsString;
@@ -17,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::probe::child;
+use crate::probe;
 use flags::{Cli, Command};
 
 /// Runs the command with these arguments, the program's name first.
@@ -30,8 +34,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match cli.command {
         None | Some(Command::Serve) => serve::run(cli.flags),
         Some(Command::Report(report)) => report::run(&report, cli.flags),
+        Some(Command::Try(wish)) => trial::run(&wish, cli.flags),
+        Some(Command::Fit(wish)) => fit::run(&wish, cli.flags),
         Some(Command::TouchChild(order)) => {
-            child::run(&order).map_err(anyhow::Error::from).map(|()| ExitCode::SUCCESS)
+            probe::run_child(&order).map_err(anyhow::Error::from).map(|()| ExitCode::SUCCESS)
         }
     };
     result.unwrap_or_else(|error| {

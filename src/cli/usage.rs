@@ -8,7 +8,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::flags::environment_of;
 
-const USAGE: u8 = 64;
+/// EX_USAGE.
+pub(super) const USAGE: u8 = 64;
 
 /// Prints help or version as asked, or the error in one line.
 pub(super) fn explain(error: &clap::Error, arguments: &[OsString]) -> ExitCode {

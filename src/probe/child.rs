@@ -6,62 +6,28 @@
 //!
 //! ```text
 //! > map 100        < mapped | refused ENOMEM
-//! > touch 64       < touched 64, or death by signal 7
+//! > touch 64       < touched 64, or death by signal 7; pages that were touched are not touched again
 //! > unmap          < unmapped
 //! ```
 //!
 //! The only file with `unsafe`: mappings and shared memory have no safe interface.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, Write};
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
-use clap::{Args, ValueEnum};
 use nix::errno::Errno;
 use nix::libc::{self, c_void};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::unistd::close;
 
-use crate::units::{PageSize, Pages};
-
-/// How to map.
-#[derive(Debug, Clone, Args)]
-pub struct Order {
-    /// The kind of mapping
-    #[arg(long, value_enum)]
-    mapping: Mapping,
-    /// The size of its pages
-    #[arg(long, default_value = "2Mi")]
-    pagesize: PageSize,
-    /// The file to map, on a hugetlbfs (for `file`)
-    #[arg(long, value_name = "PATH")]
-    file: Option<PathBuf>,
-    /// The segment's key (for `sys-v`); it then outlives the process and is found by the next with that key
-    #[arg(long, value_name = "KEY")]
-    segment: Option<i32>,
-}
-
-/// The ways to map huge pages that programs use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Mapping {
-    /// Anonymous and private, as a JVM's heap
-    Private,
-    /// Anonymous and shared, as PostgreSQL's buffers
-    Shared,
-    /// Anonymous, private and without a reservation (MAP_NORESERVE)
-    NoReserve,
-    /// A file on hugetlbfs, as DPDK's memory
-    File,
-    /// A memfd, as a virtual machine's memory
-    Memfd,
-    /// A System V segment, as Oracle's and MySQL's buffers
-    SysV,
-}
+use super::order::{Mapping, Order};
+use crate::units::Pages;
 
 /// What keeps the child from doing as it is told.
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +90,19 @@ fn prepare() -> nix::Result<()> {
     }
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    close_all_but_standard();
     prctl::set_dumpable(false)
+}
+
+/// Whoever started us marks its descriptors to be closed, but those it inherited itself may not be.
+fn close_all_but_standard() {
+    let Ok(entries) = fs::read_dir("/proc/self/fd") else { return };
+    let open: Vec<RawFd> =
+        entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        // That of the listing itself is closed already.
+        let _ = close(descriptor);
+    }
 }
 
 /// Mapped huge pages.
@@ -132,6 +110,8 @@ struct Mapped {
     start: NonNull<c_void>,
     length: NonZeroUsize,
     page: usize,
+    /// How many of its pages are touched.
+    touched: usize,
     /// A System V segment is detached, not unmapped.
     attached: bool,
 }
@@ -144,12 +124,10 @@ impl Mapped {
         let page = usize::try_from(order.pagesize.bytes().0).map_err(|_| Errno::EOVERFLOW)?;
         let log2 = order.pagesize.bytes().0.trailing_zeros();
         let huge = MapFlags::map_hugetlb_with_size_log2(log2).ok_or(Errno::EINVAL)?;
+        let reserve = if order.noreserve { MapFlags::MAP_NORESERVE } else { MapFlags::empty() };
         let start = match order.mapping {
-            Mapping::Private => map_anonymous(length, MapFlags::MAP_PRIVATE | huge),
-            Mapping::Shared => map_anonymous(length, MapFlags::MAP_SHARED | huge),
-            Mapping::NoReserve => {
-                map_anonymous(length, MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE | huge)
-            }
+            Mapping::Private => map_anonymous(length, MapFlags::MAP_PRIVATE | huge | reserve),
+            Mapping::Shared => map_anonymous(length, MapFlags::MAP_SHARED | huge | reserve),
             Mapping::File => {
                 let path = order.file.as_ref().ok_or(Errno::EINVAL)?;
                 let file = OpenOptions::new()
@@ -158,23 +136,24 @@ impl Mapped {
                     .create(true)
                     .truncate(false)
                     .open(path);
-                map_file(length, &file.map_err(|error| errno_of(&error))?)
+                map_file(length, reserve, &file.map_err(|error| errno_of(&error))?)
             }
             Mapping::Memfd => {
                 let file = File::from(huge_memfd(log2)?);
                 file.set_len(bytes.0).map_err(|error| errno_of(&error))?;
-                map_file(length, &file)
+                map_file(length, reserve, &file)
             }
-            Mapping::SysV => attach_segment(length, log2, order.segment),
+            Mapping::SysV => attach_segment(length, log2, order.noreserve, order.segment),
         }?;
-        Ok(Self { start, length, page, attached: order.mapping == Mapping::SysV })
+        Ok(Self { start, length, page, touched: 0, attached: order.mapping == Mapping::SysV })
     }
 
-    /// Writes into each of the first `pages` pages, as many as there are; says how many.
+    /// Writes into each of the first `pages` pages, as many as there are, unless it has already; says how many
+    /// of them are touched.
     fn touch(&mut self, pages: usize) -> usize {
         let offsets = (0..self.length.get()).step_by(self.page).take(pages);
         let count = offsets.len();
-        for offset in offsets {
+        for offset in offsets.skip(self.touched) {
             // JUSTIFICATION: touching is what this process is for, and a mapping is no Rust object.
             // SAFETY: `start` is the beginning of a writable mapping of `length` bytes that lives until
             // `self` is dropped, `offset` is below `length`, and no reference into it exists. The write is
@@ -184,6 +163,7 @@ impl Mapped {
                 self.start.cast::<u8>().add(offset).write_volatile(1);
             }
         }
+        self.touched = self.touched.max(count);
         count
     }
 }
@@ -214,7 +194,11 @@ fn map_anonymous(length: NonZeroUsize, flags: MapFlags) -> nix::Result<NonNull<c
     }
 }
 
-fn map_file(length: NonZeroUsize, file: &impl AsFd) -> nix::Result<NonNull<c_void>> {
+fn map_file(
+    length: NonZeroUsize,
+    reserve: MapFlags,
+    file: &impl AsFd,
+) -> nix::Result<NonNull<c_void>> {
     // JUSTIFICATION: the kind of mapping is the point.
     // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours. Another process
     // may write to the file; we read nothing from it.
@@ -224,7 +208,7 @@ fn map_file(length: NonZeroUsize, file: &impl AsFd) -> nix::Result<NonNull<c_voi
             None,
             length,
             ProtFlags::PROT_READ | ProtFlags::PROT_WRITE,
-            MapFlags::MAP_SHARED,
+            MapFlags::MAP_SHARED | reserve,
             file,
             0,
         )
@@ -247,15 +231,17 @@ fn huge_memfd(log2: u32) -> nix::Result<OwnedFd> {
 fn attach_segment(
     length: NonZeroUsize,
     log2: u32,
+    noreserve: bool,
     key: Option<libc::key_t>,
 ) -> nix::Result<NonNull<c_void>> {
     let size = i32::try_from(log2).map_err(|_| Errno::EINVAL)? << 26; // SHM_HUGE_SHIFT in linux/shm.h
+    let reserve = if noreserve { libc::SHM_NORESERVE } else { 0 };
     // JUSTIFICATION: nix has no System V shared memory.
     // SAFETY: no pointer is passed in but null, which asks the kernel for an address; the address that comes
     // back is checked against (void*)-1. Marked for removal at once, a segment of our own can't be left behind.
     #[expect(unsafe_code, reason = "System V shared memory")]
     unsafe {
-        let flags = libc::IPC_CREAT | libc::SHM_HUGETLB | 0o600 | size;
+        let flags = libc::IPC_CREAT | libc::SHM_HUGETLB | 0o600 | size | reserve;
         let id =
             Errno::result(libc::shmget(key.unwrap_or(libc::IPC_PRIVATE), length.get(), flags))?;
         let address = libc::shmat(id, std::ptr::null(), 0);

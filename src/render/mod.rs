@@ -5,3 +5,4 @@ pub mod findings;
 pub mod metrics;
 pub mod page;
 pub mod report;
+pub mod trial;

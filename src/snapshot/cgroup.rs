@@ -17,6 +17,21 @@ pub struct Hierarchy {
     pub root: PathBuf,
 }
 
+/// The cgroup that the exporter itself is in: its huge pages would be charged there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnCgroup {
+    /// Which files it has, or would have.
+    pub version: CgroupVersion,
+    /// Its directory, as we see it: in a container through its own mount.
+    pub directory: PathBuf,
+    /// Whose it is by its path, as far as our namespace shows that.
+    pub owner: Owner,
+    /// Whether it has hugetlb files: without, nothing of ours is limited.
+    pub has_controller: bool,
+    /// Its index in the snapshot, where the same directory is seen there.
+    pub index: Option<usize>,
+}
+
 /// The version of a cgroup hierarchy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CgroupVersion {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Cgroup, Failures, Hugetlb, Limit, Memory, Reading, Snapshot, Taken};
+use super::{
+    Cgroup, CgroupVersion, Failures, Hugetlb, Limit, Memory, OwnCgroup, Reading, Snapshot, Taken,
+};
 use crate::identity::{NameIndex, Owner};
 use crate::units::{Bytes, PageSize};
 
@@ -23,9 +25,11 @@ pub fn node(since_start: Duration) -> Snapshot {
         memory: Memory::default(),
         hierarchy: None,
         cgroups: Vec::new(),
+        own: None,
         names: Arc::new(NameIndex::default()),
         declared: None,
         mappings: None,
+        probes: None,
         sources: Vec::new(),
     }
 }
@@ -68,6 +72,18 @@ impl Snapshot {
             owner,
             memory_nodes: Reading::Absent,
             hugetlb: vec![hugetlb],
+        });
+        self
+    }
+
+    /// Says that we are in the cgroup with that index.
+    pub fn owned(mut self, index: usize) -> Self {
+        self.own = Some(OwnCgroup {
+            version: CgroupVersion::V2,
+            directory: "/sys/fs/cgroup".into(),
+            owner: Owner::Service,
+            has_controller: true,
+            index: Some(index),
         });
         self
     }

@@ -9,22 +9,28 @@ mod declared;
 pub mod example;
 mod mapping;
 mod pool;
+mod probe;
 mod process;
 mod reading;
 mod source;
+mod trial;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-pub use cgroup::{Cgroup, CgroupVersion, Failures, Hierarchy, Hugetlb, NumaUsage};
+pub use cgroup::{Cgroup, CgroupVersion, Failures, Hierarchy, Hugetlb, NumaUsage, OwnCgroup};
 pub use declared::{Declared, DeclaredContainer, DeclaredPod};
 pub use mapping::{MappedObject, Mapping, Mappings};
 pub use pool::{BuddyAllocations, Memory, NumaPool, Pool};
+pub use probe::{
+    Check, Doubt, EnforcedBy, Exempt, LastProbe, Probes, Target, Verdict, VerdictKind,
+};
 pub use process::Process;
 pub use reading::{Limit, Reading};
 pub use source::{Health, Problems, Source, SourceHealth};
+pub use trial::{LevelLimits, Outcome, RefusedBy, Trial};
 
-use crate::identity::NameIndex;
+use crate::identity::{NameIndex, Owner, PodUid};
 
 /// Everything that was read of a node in one poll.
 #[derive(Debug, Clone)]
@@ -39,12 +45,16 @@ pub struct Snapshot {
     pub hierarchy: Option<Hierarchy>,
     /// Every cgroup that has hugetlb files, parents before their children.
     pub cgroups: Vec<Cgroup>,
+    /// The cgroup that the exporter itself is in, if it is found.
+    pub own: Option<OwnCgroup>,
     /// What was known of names at that time.
     pub names: Arc<NameIndex>,
     /// What the kubelet said of its pods when it was last asked; nothing where it is not asked.
     pub declared: Option<Arc<Declared>>,
     /// What processes had mapped when it was last looked for; nothing where it is not looked for.
     pub mappings: Option<Arc<Mappings>>,
+    /// What the touch-probe found; nothing where there is none.
+    pub probes: Option<Arc<Probes>>,
     /// How each source did.
     pub sources: Vec<SourceHealth>,
 }
@@ -56,4 +66,26 @@ pub struct Taken {
     pub wall: SystemTime,
     /// Since the agent started; ages are counted in it.
     pub since_start: Duration,
+}
+
+impl Snapshot {
+    /// A cgroup and all above it, the innermost first.
+    pub fn chain(&self, index: usize) -> impl Iterator<Item = &Cgroup> {
+        let mut next = Some(index);
+        std::iter::from_fn(move || {
+            // Parents stand before their children, so this ends.
+            let cgroup = self.cgroups.get(next?)?;
+            next = cgroup.parent;
+            Some(cgroup)
+        })
+    }
+
+    /// The pod that the exporter itself runs in, if that is seen. What its own probe is refused is nobody's failure.
+    pub fn own_pod(&self) -> Option<&PodUid> {
+        self.chain(self.own.as_ref()?.index?).find_map(|cgroup| match &*cgroup.owner {
+            Owner::Pod(pod) => Some(&pod.uid),
+            Owner::Container(container) => Some(&container.pod.uid),
+            _ => None,
+        })
+    }
 }

@@ -10,6 +10,7 @@ mod host;
 mod kernel_file;
 mod kubelet;
 mod mappings;
+mod membership;
 mod parse;
 mod pods;
 mod pools;
@@ -20,12 +21,12 @@ use std::sync::Arc;
 
 use crate::identity::{ContainerCgroup, NameIndex, Owner, Runtime};
 use crate::snapshot::{
-    Cgroup, Declared, Health, Mappings, Problems, Snapshot, Source, SourceHealth, Taken,
+    Cgroup, Declared, Health, Mappings, Probes, Problems, Snapshot, Source, SourceHealth, Taken,
 };
 use cgroups::Cgroups;
 use kernel_file::KernelFiles;
 
-pub use kubelet::{Answer, Endpoint, Kubelet, KubeletUrl};
+pub use kubelet::{Answer, Endpoint, Kubelet, KubeletUrl, parse_quantity};
 pub use mappings::scan as scan_mappings;
 pub use pods::scan as scan_names;
 pub use process::OwnProcess;
@@ -64,6 +65,8 @@ pub struct Aside {
     pub declared: Option<Found<Declared>>,
     /// What processes have mapped, where that is looked for.
     pub mappings: Option<Found<Mappings>>,
+    /// What the touch-probe found, where there is one.
+    pub probes: Option<Arc<Probes>>,
 }
 
 /// What a slow source last gave, and whether it gives it still.
@@ -124,10 +127,11 @@ impl Reader {
         let numa = pools.iter().any(|pool| pool.nodes.len() > 1);
         let mut problems = Problems::default();
         let mut cgroups = self.cgroups.read(&self.roots, numa, &mut self.files, &mut problems);
+        let own = self.cgroups.own_among(&cgroups);
         health(Source::Cgroups, problems);
 
         let pods_here = cgroups.iter().any(|cgroup| matches!(&*cgroup.owner, Owner::Pod(_)));
-        let Aside { names, declared, mappings } = aside;
+        let Aside { names, declared, mappings, probes } = aside;
         tell_runtimes(&mut cgroups, &names.index);
         let of = |source, health| SourceHealth { source, health };
         sources.extend(
@@ -144,9 +148,11 @@ impl Reader {
             memory,
             hierarchy: self.cgroups.hierarchy().cloned(),
             cgroups,
+            own,
             names: names.index,
             declared: declared.map(|found| found.facts),
             mappings: mappings.map(|found| found.facts),
+            probes,
             sources,
         }
     }

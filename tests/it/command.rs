@@ -43,6 +43,13 @@ fn a_wrong_flag_gets_one_line_that_names_it_its_value_and_the_form_expected() {
     refused(&["--kubelet.interval=30"], &[], &["--kubelet.interval", "'30'", "such as 2s"]);
     refused(&["--log.level=loud"], &[], &["--log.level", "'loud'", "debug, info, warn, error"]);
     refused(&["report", "--output", "xml"], &[], &["--output", "'xml'", "table, json, prometheus"]);
+    refused(&["--probe.target=all"], &[], &["--probe.target", "'all'", "own, scratch, off"]);
+    refused(&["try", "--pages=0"], &[], &["--pages", "'0'"]);
+    refused(&["try", "--pages=2", "--touch=3"], &[], &["--touch 3", "--pages 2"]);
+    refused(&["try", "--pages=9", "--touch=2"], &[], &["--touch 2", "neighbour", "--yes"]);
+    refused(&["fit"], &[], &["--need"]);
+    refused(&["fit", "--need=282MB"], &[], &["--need", "'282MB'", "512Mi"]);
+    refused(&["fit", "--need=1Gi", "--need-pages=1"], &[], &["--need", "--need-pages"]);
     refused(&["--no-such-flag"], &[], &["--no-such-flag"]);
     refused(&["no-such-command"], &[], &["no-such-command"]);
 }

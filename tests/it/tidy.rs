@@ -21,7 +21,7 @@ const PARTS: &[(&str, May)] = &[
     ("sources", May::Use(&["units", "identity", "snapshot"])),
     ("probe", May::Use(&["units", "identity", "snapshot"])),
     // What a user may set names what it sets.
-    ("config", May::Use(&["units", "assessment", "sources"])),
+    ("config", May::Use(&["units", "snapshot", "assessment", "sources", "probe"])),
     ("web", May::Use(&["view", "render", "config"])),
     ("bench", May::UseAllBut("cli")),
     ("agent", May::UseAllBut("cli")),

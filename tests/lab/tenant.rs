@@ -32,7 +32,12 @@ impl Tenant {
     /// A tenant with more flags of `touch-child`.
     pub fn told(cgroup: &Cgroup, mapping: &str, flags: &[String]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hugetlb-exporter"));
-        command.args(["touch-child", &format!("--mapping={mapping}")]).args(flags);
+        let kind: &[&str] = match mapping {
+            // As QEMU with reserve=off, and some allocators.
+            "no-reserve" => &["--mapping=private", "--noreserve"],
+            _ => &[&format!("--mapping={mapping}")],
+        };
+        command.arg("touch-child").args(kind).args(flags);
         let tenant = Self::start(command);
         cgroup.add(tenant.child.id());
         tenant

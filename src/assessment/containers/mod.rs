@@ -68,7 +68,10 @@ fn instances(
         let living = history.living(&container.id);
         let name = living.and_then(Living::name);
         let inner = inner.get(index).copied().flatten();
-        let own = Own::read(snapshot, (index, inner), cgroup, container, living, ledger);
+        let mut own = Own::read(snapshot, (index, inner), cgroup, container, living, ledger);
+        if snapshot.own_pod() == Some(&container.pod.uid) {
+            own.sizes = own.sizes.into_iter().map(TenantSize::without_refusals).collect();
+        }
         if name.is_none() && history.may_be_named_soon(&container.id) && !own.is_urgent() {
             continue;
         }

@@ -1,5 +1,6 @@
 //! Nodes made up for the rules' tests: one pod, some containers, all in pages of 2 MiB.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Finding;
@@ -7,7 +8,8 @@ use crate::assessment::{Thresholds, assess};
 use crate::history::{History, Retention};
 use crate::snapshot::example::{self, page_size};
 use crate::snapshot::{
-    CgroupVersion, Failures, Hierarchy, Hugetlb, Limit, Pool, Reading, Snapshot,
+    CgroupVersion, Check, Failures, Hierarchy, Hugetlb, LastProbe, Limit, Pool, Probes, Reading,
+    Snapshot, Target, Verdict,
 };
 use crate::units::{Bytes, Pages};
 
@@ -114,6 +116,17 @@ impl Node {
     pub(crate) fn findings_after(&self, time: Duration, rule: &str) -> Vec<Finding> {
         findings_through(&[self.clone(), self.clone()], time, rule)
     }
+}
+
+/// What a probe of its own cgroup every five minutes has shown at the start, check by check.
+pub(crate) fn probed(verdicts: &[(Check, Verdict)]) -> Option<Arc<Probes>> {
+    let mut probes = Probes::none_yet(Target::Own, Duration::from_secs(300));
+    for (check, verdict) in verdicts {
+        probes.add(page_size(), *check, verdict.clone());
+        let ended = example::node(Duration::ZERO).taken;
+        probes.last.insert(page_size(), LastProbe { ended, took: Duration::from_millis(3) });
+    }
+    Some(Arc::new(probes))
 }
 
 /// What one rule finds at a first look.

@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     summary: "A touch of a huge page was refused: a process was killed by SIGBUS.",
     foretells: "It has happened, and will again: the restarted process maps the same memory. PostgreSQL's log says `terminated by signal 7: Bus error`; the container often does not restart, since its first process lives, so restart counts and exit codes show nothing.",
     evidence: "v1: failcnt of the container or its pod grew. v2 counts refused touches and refused mappings in one number (`hugetlb.*.events`, max): they are touches for certain where no reservation limit is finite, and where usage fell by half within two polls. Held for 15 minutes after the last one. One death may count more than once: a process that handles the signal and tries again counts each time.",
-    false_alarms: "MADV_POPULATE_WRITE, fallocate and reads into refused pages fail with an error instead of a signal and are counted the same; programs that try (DPDK) go on with less. Where a reservation limit is finite and the process started again between two polls, it may be counted as a refused mapping.",
+    false_alarms: "MADV_POPULATE_WRITE, fallocate and reads into refused pages fail with an error instead of a signal and are counted the same; programs that try (DPDK) go on with less. What the exporter's own probe is refused is left out. Where a reservation limit is finite and the process started again between two polls, it may be counted as a refused mapping.",
     remedy: "Raise `hugepages-<size>` of the container to what it maps, or make it map less. For a server that can't be started to be asked: `postgres -C shared_memory_size_in_huge_pages`.",
     find,
 };
@@ -104,6 +104,20 @@ mod tests {
         let refused = crash_loop().refused(1);
         let polls = [crash_loop(), refused.clone(), refused];
         assert_eq!(findings_through(&polls, Duration::from_secs(899), "faults-refused").len(), 1);
+    }
+
+    #[test]
+    fn what_our_own_probe_is_refused_is_no_news() {
+        let ours = |node: Node| node.but(|snapshot| *snapshot = snapshot.clone().owned(2));
+        let polls = [ours(crash_loop()), ours(crash_loop().refused(1))];
+        assert!(findings_through(&polls, Duration::from_secs(2), "faults-refused").is_empty());
+        let gone = |refused| {
+            ours(Node::new().pod(Some(0)).refused(refused)).but(|snapshot| {
+                *snapshot = snapshot.clone().owned(1);
+            })
+        };
+        let found = findings_through(&[gone(0), gone(1)], Duration::from_secs(2), "faults-refused");
+        assert!(found.is_empty());
     }
 
     #[test]

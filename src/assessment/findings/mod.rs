@@ -7,12 +7,14 @@ mod declared_limit_not_set;
 mod faults_refused;
 mod idle_grant;
 mod limit_dropped;
+mod limit_not_enforced;
 mod numa_short;
 mod outside_pod_cgroup;
 mod pages_orphaned;
 mod pages_unattributed;
 mod pods_unlimited;
 mod pool_short;
+mod probe_stale;
 mod refusals_ambiguous;
 mod reservations_unseen;
 mod silent_fallback;
@@ -35,6 +37,7 @@ pub use confirm::{Changes, Findings};
 pub const RULES: &[Rule] = &[
     will_crash::RULE,
     faults_refused::RULE,
+    limit_not_enforced::RULE,
     uncertain::RULE,
     trap_armed::RULE,
     silent_fallback::RULE,
@@ -47,6 +50,7 @@ pub const RULES: &[Rule] = &[
     outside_pod_cgroup::RULE,
     pods_unlimited::RULE,
     controller_missing::RULE,
+    probe_stale::RULE,
     idle_grant::RULE,
     pages_orphaned::RULE,
     pages_unattributed::RULE,

@@ -9,6 +9,7 @@ mod exporter;
 mod outlook;
 mod pod;
 mod pool;
+mod probe;
 mod reference;
 mod service;
 
@@ -48,6 +49,7 @@ fn families() -> impl Iterator<Item = &'static Family> {
         container::FAMILIES,
         outlook::FAMILIES,
         service::FAMILIES,
+        probe::FAMILIES,
         exporter::FAMILIES,
     ]
     .into_iter()

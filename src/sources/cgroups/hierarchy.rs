@@ -63,13 +63,7 @@ fn find_mounted(mountinfo: &Path, problems: &mut Problems) -> Option<Hierarchy> 
             return None;
         }
     };
-    let mounts = String::from_utf8_lossy(&text);
-    // Line by line, so that one that is not understood (anyone may mount a strange name) costs only itself.
-    let mut candidates: Vec<Mount> = mounts
-        .lines()
-        .filter(|line| line.contains(" - cgroup"))
-        .filter_map(|line| Mount::of(&MountInfo::from_line(line).ok()?))
-        .collect();
+    let mut candidates = mounts(&String::from_utf8_lossy(&text));
     // The widest view first; of mounts one above the other the later one is seen.
     candidates.reverse();
     candidates.sort_by_key(|mount| mount.depth);
@@ -89,10 +83,23 @@ fn find_mounted(mountinfo: &Path, problems: &mut Problems) -> Option<Hierarchy> 
     found
 }
 
+/// Every mount of a hierarchy that may have the controller. Line by line, so that one that is not understood (anyone
+/// may mount a strange name) costs only itself.
+pub(super) fn mounts(mountinfo: &str) -> Vec<Mount> {
+    mountinfo
+        .lines()
+        .filter(|line| line.contains(" - cgroup"))
+        .filter_map(|line| Mount::of(&MountInfo::from_line(line).ok()?))
+        .collect()
+}
+
 /// A mount that may be it.
-struct Mount {
-    hierarchy: Hierarchy,
-    /// How far below the hierarchy's root it begins. In a private cgroup namespace the host's own mount
+pub(super) struct Mount {
+    /// Its version, and where it is mounted.
+    pub(super) hierarchy: Hierarchy,
+    /// Where in the hierarchy it begins, as seen from our cgroup namespace.
+    pub(super) begins: String,
+    /// How far below the hierarchy's root that is. In a private cgroup namespace the host's own mount
     /// begins at `/../../..`.
     depth: i64,
 }
@@ -110,7 +117,11 @@ impl Mount {
             _ => 1,
         });
         let root = unescape(mount.mount_point.to_str()?);
-        Some(Self { hierarchy: Hierarchy { version, root: root.into() }, depth: depth.sum() })
+        Some(Self {
+            hierarchy: Hierarchy { version, root: root.into() },
+            begins: unescape(&mount.root),
+            depth: depth.sum(),
+        })
     }
 }
 

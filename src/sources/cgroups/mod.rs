@@ -3,14 +3,17 @@
 mod cpuset;
 mod files;
 mod hierarchy;
+mod own;
 mod tree;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Roots;
 use super::kernel_file::KernelFiles;
 use crate::identity::Owner;
-use crate::snapshot::{Cgroup, CgroupVersion, Hierarchy, Problems, Reading};
+use crate::snapshot::{Cgroup, CgroupVersion, Hierarchy, OwnCgroup, Problems, Reading};
+use own::Own;
 use tree::Directory;
 
 /// The cgroup source.
@@ -18,6 +21,8 @@ use tree::Directory;
 pub(super) struct Cgroups {
     /// Kept while it has cgroups: mountinfo is long and dear on a busy node.
     hierarchy: Option<Hierarchy>,
+    /// Looked for whenever the hierarchy is.
+    own: Option<Own>,
 }
 
 impl Cgroups {
@@ -39,6 +44,7 @@ impl Cgroups {
         if directories.is_empty() {
             // Nothing is there, or the controller has moved to another hierarchy.
             self.hierarchy = hierarchy::find(roots, problems);
+            self.own = Own::find(roots);
             directories = self.walk(problems);
         }
         let Some(hierarchy) = &self.hierarchy else { return Vec::new() };
@@ -47,6 +53,12 @@ impl Cgroups {
             cpuset::read(&mut cgroups, hierarchy, files, problems);
         }
         cgroups
+    }
+
+    /// Our own cgroup, and which of those that were read it is.
+    pub(super) fn own_among(&self, cgroups: &[Cgroup]) -> Option<OwnCgroup> {
+        let root = self.hierarchy.as_ref().map_or(Path::new(""), |hierarchy| &hierarchy.root);
+        self.own.as_ref().map(|own| own.among(cgroups, root))
     }
 
     fn walk(&self, problems: &mut Problems) -> Vec<Directory> {

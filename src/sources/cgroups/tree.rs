@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::DirEntryExt;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::snapshot::Problems;
@@ -40,7 +40,9 @@ struct Visit {
 /// All directories with hugetlb files, parents before their children, siblings by name.
 pub(super) fn walk(root: &Path, problems: &mut Problems) -> Vec<Directory> {
     let mut found = Vec::new();
-    let root = Visit { path: "/".to_owned(), location: root.to_owned(), inode: 0, parent: None };
+    // In a container the root of what is mounted may be the container's own cgroup.
+    let inode = fs::metadata(root).map(|root| root.ino()).unwrap_or_default();
+    let root = Visit { path: "/".to_owned(), location: root.to_owned(), inode, parent: None };
     let mut pending = vec![root];
     while let Some(visit) = pending.pop() {
         if found.len() >= MOST_CGROUPS {

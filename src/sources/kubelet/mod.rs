@@ -21,6 +21,7 @@ use client::Preparation;
 use error::AskError;
 
 pub use pods::Answer;
+pub use quantity::parse as parse_quantity;
 pub use url::KubeletUrl;
 
 const PATH: &str = "/pods";

@@ -7,19 +7,12 @@
 //! ```
 
 use crate::identity::{ContainerId, Owner};
+use crate::sources::membership::hugetlb_cgroup;
 
 /// The container, if the process is in one, however deep in it. Huge pages are charged where the hugetlb
 /// controller is: on v1 and on hybrids in a hierarchy of its own, else in the unified one.
 pub(super) fn container_of(cgroups: &str) -> Option<ContainerId> {
-    let path_if = |wanted: fn(&str, &str) -> bool| {
-        cgroups.lines().find_map(|line| {
-            let mut fields = line.splitn(3, ':');
-            let (hierarchy, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-            wanted(hierarchy, controllers).then_some(path)
-        })
-    };
-    let mut path = path_if(|_, controllers| controllers.split(',').any(|name| name == "hugetlb"))
-        .or_else(|| path_if(|hierarchy, _| hierarchy == "0"))?;
+    let (_, mut path) = hugetlb_cgroup(cgroups)?;
     loop {
         if let Owner::Container(container) = Owner::of(path) {
             return Some(container.id);

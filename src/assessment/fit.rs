@@ -1,0 +1,183 @@
+//! Whether a need would fit here, before anything is mapped: `hugetlb-exporter fit`.
+
+use crate::snapshot::{LevelLimits, Limit, Pool, Reading};
+use crate::units::{Bytes, PageSize};
+
+/// What a need is held against.
+#[derive(Debug)]
+pub struct Wish<'a> {
+    /// The size of the pages.
+    pub page_size: PageSize,
+    /// How much of them, in whole pages.
+    pub need: Bytes,
+    /// The pool of that size; nothing where this node has none.
+    pub pool: Option<&'a Pool>,
+    /// The limits that are seen, the own cgroup's first.
+    pub limits: &'a [LevelLimits],
+    /// Whether these are all.
+    pub sees_all_limits: bool,
+    /// The limit that the pod's spec names, if that was told.
+    pub declared: Option<Bytes>,
+}
+
+/// The answer, in one sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It fits, as far as can be seen.
+    Yes(String),
+    /// It does not.
+    No(String),
+    /// What it takes to tell can't be read.
+    Unknown(String),
+}
+
+/// Holds a need against every limit and the pool.
+pub fn fit(wish: &Wish<'_>) -> Answer {
+    let Wish { page_size, need, .. } = wish;
+    let resource = format!("hugepages-{page_size}");
+    if let Some(declared) = wish.declared
+        && declared < *need
+    {
+        return Answer::No(format!(
+            "{need} of {page_size} pages do not fit into {resource}: {declared}, {} too little; set it to at least {need}",
+            need.less(declared),
+        ));
+    }
+    for level in wish.limits {
+        let usage =
+            level.usage.combine(level.reserved, |usage, reserved| Some(usage.max(reserved)));
+        for (what, limit) in
+            [("limit", level.limit), ("reservation limit", level.reservation_limit)]
+        {
+            let at = match limit {
+                Reading::Present(Limit::At(at)) => at,
+                Reading::Failed => return can_not_tell(what, &level.cgroup),
+                Reading::Present(Limit::Unlimited) | Reading::Absent => continue,
+            };
+            let Some(held) = usage.present() else { return can_not_tell("usage", &level.cgroup) };
+            let room = at.less(held);
+            if room < *need {
+                return Answer::No(format!(
+                    "{need} of {page_size} pages do not fit: the {what} of {} is {at} and leaves {room}, {} too little; set {resource} to at least {}",
+                    level.cgroup,
+                    need.less(room),
+                    need.checked_add(held).unwrap_or(*need),
+                ));
+            }
+        }
+    }
+    into_pool(wish)
+}
+
+fn into_pool(wish: &Wish<'_>) -> Answer {
+    let Wish { page_size, need, .. } = wish;
+    let Some(pool) = wish.pool else {
+        return Answer::No(format!("this node has no pool of {page_size} pages"));
+    };
+    let room = pool.bytes(pool.available()).plus(pool.bytes(pool.overcommit_room()));
+    let Some(room) = room.present() else { return can_not_tell("pool", &page_size.to_string()) };
+    if room < *need {
+        return Answer::No(format!(
+            "{need} of {page_size} pages do not fit: the node's pool can give {room}, {} too little",
+            need.less(room),
+        ));
+    }
+    let fits = format!("{need} of {page_size} pages fit: the node's pool can give {room}");
+    if wish.sees_all_limits || wish.declared.is_some() {
+        return Answer::Yes(format!("{fits}, and no limit is in the way"));
+    }
+    Answer::Yes(format!(
+        "{fits}, and no limit that is seen is in the way; the pod's own is not seen from here: name it with --limit"
+    ))
+}
+
+fn can_not_tell(what: &str, of: &str) -> Answer {
+    Answer::Unknown(format!("can't read the {what} of {of}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::example::page_size;
+    use crate::units::Pages;
+
+    const MI: u64 = 1 << 20;
+
+    fn level(limit: Option<u64>, reservation: Option<u64>, held: u64) -> LevelLimits {
+        let of = |mebibytes: Option<u64>| {
+            let limit = mebibytes.map(|mebibytes| Limit::At(Bytes(mebibytes * MI)));
+            Reading::Present(limit.unwrap_or(Limit::Unlimited))
+        };
+        LevelLimits {
+            cgroup: "/".to_owned(),
+            limit: of(limit),
+            usage: Reading::Present(Bytes::ZERO),
+            reservation_limit: of(reservation),
+            reserved: Reading::Present(Bytes(held * MI)),
+        }
+    }
+
+    fn pool(available: u64) -> Pool {
+        let pages = |pages| Reading::Present(Pages(pages));
+        Pool {
+            page_size: page_size(),
+            size: pages(500),
+            free: pages(available),
+            reserved: pages(0),
+            surplus: pages(0),
+            overcommit_limit: pages(0),
+            nodes: Vec::new(),
+        }
+    }
+
+    fn ask(limits: &[LevelLimits], pool: Option<&Pool>, declared: Option<u64>) -> Answer {
+        fit(&Wish {
+            page_size: page_size(),
+            need: Bytes(282 * MI),
+            pool,
+            limits,
+            sees_all_limits: false,
+            declared: declared.map(|mebibytes| Bytes(mebibytes * MI)),
+        })
+    }
+
+    #[test]
+    fn every_limit_and_the_pool_are_asked() {
+        let pool = pool(200);
+        let refused = |limits: &[LevelLimits]| match ask(limits, Some(&pool), None) {
+            Answer::No(why) => why,
+            other => panic!("{other:?}"),
+        };
+        let words = refused(&[level(Some(280), None, 0)]);
+        assert_eq!(
+            words,
+            "282Mi of 2Mi pages do not fit: the limit of / is 280Mi and leaves 280Mi, 2Mi too little; set hugepages-2Mi to at least 282Mi"
+        );
+        assert!(refused(&[level(Some(300), None, 20)]).ends_with("at least 302Mi"));
+        assert!(refused(&[level(Some(300), Some(0), 0)]).contains("the reservation limit of /"));
+        assert!(matches!(
+            ask(&[level(Some(282), Some(282), 0)], Some(&pool), None),
+            Answer::Yes(_)
+        ));
+        assert!(matches!(ask(&[], Some(&pool), Some(280)), Answer::No(_)));
+    }
+
+    #[test]
+    fn what_is_not_seen_is_said() {
+        let pool = pool(141);
+        let Answer::Yes(words) = ask(&[level(None, None, 0)], Some(&pool), None) else { panic!() };
+        assert!(words.ends_with("name it with --limit"), "{words}");
+        let Answer::Yes(words) = ask(&[level(None, None, 0)], Some(&pool), Some(282)) else {
+            panic!()
+        };
+        assert!(words.ends_with("no limit is in the way"), "{words}");
+        let unreadable = LevelLimits { limit: Reading::Failed, ..level(None, None, 0) };
+        assert!(matches!(ask(&[unreadable], Some(&pool), None), Answer::Unknown(_)));
+    }
+
+    #[test]
+    fn a_pool_that_is_too_small() {
+        assert!(matches!(ask(&[], Some(&pool(140)), None), Answer::No(_)));
+        assert!(matches!(ask(&[], None, None), Answer::No(_)));
+    }
+}

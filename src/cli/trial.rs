@@ -1,0 +1,155 @@
+//! `hugetlb-exporter try`: maps and touches huge pages in this very cgroup, and says how far it gets. Exit code 0: it
+//! fits; 2: refused at mmap; 3: refused at a touch; 64: a wrong flag; 1: it could not be tried.
+
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use nix::sys::statfs::{HUGETLBFS_MAGIC, statfs};
+
+use super::flags::{Flags, Form, Try};
+use super::here::Here;
+use super::usage::{self, USAGE};
+use crate::probe::{self, Attempt, Mapping, Order};
+use crate::render::trial;
+use crate::snapshot::{Outcome, Trial};
+use crate::units::{PageSize, Pages};
+
+const REFUSED_AT_MMAP: u8 = 2;
+const REFUSED_AT_TOUCH: u8 = 3;
+
+/// Who waits longer than this wants to know for what.
+const SILENT_FOR: Duration = Duration::from_secs(1);
+
+/// Tries it.
+pub(super) fn run(wish: &Try, flags: Flags) -> anyhow::Result<ExitCode> {
+    if let Some(complaint) = wish.complaint() {
+        // Nothing can be done where stderr is closed.
+        let _ = usage::complain(&complaint);
+        return Ok(ExitCode::from(USAGE));
+    }
+    let here = Here::look(flags);
+    let file = wish.file.as_deref().map(Scrap::new).transpose()?;
+    let order = order(wish, file.as_ref(), &here)?;
+    let (page_size, mapping) = (order.pagesize, described(&order));
+    let attempt = Attempt {
+        order,
+        pages: Pages(wish.pages),
+        touch: Pages(wish.touch.unwrap_or_default()),
+        hold: wish.hold,
+    };
+    let outcome = carry_out(&attempt, &here)?;
+    drop(file);
+    let trial = Trial {
+        page_size,
+        mapping,
+        pages: attempt.pages,
+        touch: attempt.touch,
+        pool: here.pool(page_size).cloned(),
+        limits: here.site.limits(page_size),
+        sees_all_limits: here.site.sees_all_limits(),
+        outcome,
+    };
+    let text = match wish.output {
+        Form::Text => trial::text(&trial),
+        Form::Json => trial::json(&trial),
+    };
+    io::stdout().lock().write_all(text.as_bytes()).context("can't write what came of it")?;
+    Ok(match trial.outcome {
+        Outcome::Fits => ExitCode::SUCCESS,
+        Outcome::RefusedAtMmap(_) => ExitCode::from(REFUSED_AT_MMAP),
+        Outcome::RefusedAtTouch { .. } => ExitCode::from(REFUSED_AT_TOUCH),
+    })
+}
+
+impl Try {
+    /// What can't be meant, or must be meant.
+    fn complaint(&self) -> Option<String> {
+        let touch = self.touch.unwrap_or_default();
+        if touch > self.pages {
+            return Some(format!("--touch {touch} is more than --pages {}", self.pages));
+        }
+        (touch > 1 && !self.yes).then(|| {
+            format!(
+                "--touch {touch} takes pages that a neighbour under the same limit may be about to touch, and is killed for it; say --yes if that may be"
+            )
+        })
+    }
+}
+
+fn carry_out(attempt: &Attempt, here: &Here) -> anyhow::Result<Outcome> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_io().enable_time().build().context("can't start the runtime")?;
+    let mut told = Instant::now();
+    let shown = io::stderr().is_terminal();
+    let progress = |touched: Pages| {
+        if shown && told.elapsed() > SILENT_FOR {
+            told = Instant::now();
+            // For whoever watches; a closed terminal is no reason to stop.
+            let _ = write!(io::stderr(), "\rtouched {} of {} pages", touched.0, attempt.touch.0);
+        }
+    };
+    let outcome = runtime.block_on(probe::attempt(attempt, &here.site, progress));
+    outcome.context("can't start the process that tries")
+}
+
+/// A file decides the size of its pages.
+fn order(wish: &Try, file: Option<&Scrap>, here: &Here) -> anyhow::Result<Order> {
+    let page_size = match (file, wish.pagesize) {
+        (Some(file), Some(wanted)) if file.page_size != wanted => {
+            bail!("{} has pages of {}, not of {wanted}", file.directory.display(), file.page_size)
+        }
+        (Some(file), _) => file.page_size,
+        (None, Some(wanted)) => wanted,
+        (None, None) => here.default_page_size().context("this node has no huge pages")?,
+    };
+    let mapping = match (file, wish.shared) {
+        (Some(_), _) => Mapping::File,
+        (None, true) => Mapping::Shared,
+        (None, false) => Mapping::Private,
+    };
+    let file = file.map(|file| file.path.clone());
+    Ok(Order { file, ..Order::anonymous(mapping, wish.noreserve, page_size) })
+}
+
+fn described(order: &Order) -> String {
+    let kind = match order.mapping {
+        Mapping::Shared => "shared",
+        Mapping::File => "of a file, shared",
+        _ => "private",
+    };
+    if order.noreserve { format!("{kind}, without a reservation") } else { kind.to_owned() }
+}
+
+/// A file of our own on a hugetlbfs; dropping it removes it.
+struct Scrap {
+    directory: PathBuf,
+    path: PathBuf,
+    page_size: PageSize,
+}
+
+impl Scrap {
+    fn new(directory: &Path) -> anyhow::Result<Self> {
+        let found = statfs(directory).with_context(|| format!("{}", directory.display()))?;
+        let page_size = u64::try_from(found.block_size()).ok().and_then(PageSize::from_bytes);
+        let Some(page_size) = page_size.filter(|_| found.filesystem_type() == HUGETLBFS_MAGIC)
+        else {
+            bail!("{} is no hugetlbfs", directory.display());
+        };
+        let path = directory.join(format!("hugetlb-exporter-try-{}", std::process::id()));
+        // Never somebody else's file.
+        File::create_new(&path).with_context(|| format!("can't make {}", path.display()))?;
+        Ok(Self { directory: directory.to_owned(), path, page_size })
+    }
+}
+
+impl Drop for Scrap {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            let _ = usage::complain(&format!("{} is left: {error}", self.path.display()));
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! What came of `hugetlb-exporter try`: for people, and for programs.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::snapshot::{LevelLimits, Limit, Outcome, Pool, Reading, RefusedBy, Trial};
+use crate::units::{Bytes, PageSize, Pages};
+
+/// For people.
+pub fn text(trial: &Trial) -> String {
+    let mut text = String::new();
+    let size = trial.page_size;
+    let mut line = |name: &str, words: &str| {
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "{name:<8} {words}");
+    };
+    line("Pool", &pool(trial.pool.as_ref(), size));
+    for level in &trial.limits {
+        line("Limit", &level_words(level));
+    }
+    if !trial.sees_all_limits {
+        line("Limit", "of what is above (a pod's): not seen from here");
+    }
+    line("Mapping", &format!("{} {}", amount(trial.pages, size), trial.mapping));
+    match &trial.outcome {
+        Outcome::RefusedAtMmap(by) => {
+            line("Refused", "at mmap, which says so: ENOMEM. Nothing was touched.");
+            line("By", &refused_by(by, size));
+        }
+        Outcome::Fits if trial.touch == Pages(0) => line("Mapped", &untouched(trial)),
+        Outcome::Fits => line("Touched", &amount(trial.touch, size)),
+        Outcome::RefusedAtTouch { touched, by } => {
+            line("Touched", &amount(*touched, size));
+            line("Refused", &format!("the touch of page {}: killed by SIGBUS.", touched.0 + 1));
+            line("By", &refused_by(by, size));
+        }
+    }
+    text
+}
+
+/// What is to be expected of a touch, as far as the limits that are seen tell.
+fn untouched(trial: &Trial) -> String {
+    let page = trial.page_size.bytes().0;
+    let room = |level: &LevelLimits| {
+        let left = level.limit.finite()?.less(level.usage.present()?);
+        Some((left.0.checked_div(page)?, level.cgroup.clone()))
+    };
+    match trial.limits.iter().filter_map(room).min() {
+        Some((pages, cgroup)) if pages < trial.pages.0 => {
+            format!("and not touched. {cgroup} may touch {pages} more: a touch beyond is SIGBUS.")
+        }
+        _ => "and not touched. Only a touch (--touch) shows what is enforced.".to_owned(),
+    }
+}
+
+/// `100 pages of 2Mi (200Mi)`
+fn amount(pages: Pages, size: PageSize) -> String {
+    let noun = if pages.0 == 1 { "page" } else { "pages" };
+    let bytes = pages.bytes(size).map(|bytes| format!(" ({bytes})")).unwrap_or_default();
+    format!("{} {noun} of {size}{bytes}", pages.0)
+}
+
+fn pool(pool: Option<&Pool>, size: PageSize) -> String {
+    let Some(pool) = pool else { return format!("this node has none of {size} pages") };
+    let pages = |pages: Reading<Pages>| match pages {
+        Reading::Present(pages) => pages.0.to_string(),
+        Reading::Absent => "-".to_owned(),
+        Reading::Failed => "?".to_owned(),
+    };
+    format!(
+        "{} pages of {size}: {} free, {} of them reserved, {} available",
+        pages(pool.size),
+        pages(pool.free),
+        pages(pool.reserved),
+        pages(pool.available()),
+    )
+}
+
+fn level_words(level: &LevelLimits) -> String {
+    let limit = |limit: Reading<Limit>| match limit {
+        Reading::Present(Limit::At(bytes)) => bytes.to_string(),
+        Reading::Present(Limit::Unlimited) | Reading::Absent => "none".to_owned(),
+        Reading::Failed => "unreadable".to_owned(),
+    };
+    let held = |bytes: Reading<Bytes>| match bytes {
+        Reading::Present(bytes) => bytes.to_string(),
+        Reading::Absent => "-".to_owned(),
+        Reading::Failed => "?".to_owned(),
+    };
+    format!(
+        "to touch {} ({} used), to map {} ({} mapped): {}",
+        limit(level.limit),
+        held(level.usage),
+        limit(level.reservation_limit),
+        held(level.reserved),
+        level.cgroup,
+    )
+}
+
+fn refused_by(by: &RefusedBy, size: PageSize) -> String {
+    let name = size.cgroup_name();
+    match by {
+        RefusedBy::Limit { cgroup, at } => {
+            format!("the limit of {cgroup} (hugetlb.{name}.max, v1 limit_in_bytes): {at}")
+        }
+        RefusedBy::ReservationLimit { cgroup, at } => format!(
+            "the reservation limit of {cgroup} (hugetlb.{name}.rsvd.max, v1 rsvd.limit_in_bytes): {at}"
+        ),
+        RefusedBy::LimitAbove => {
+            "a limit of a cgroup above, not seen from here (with stock containerd the pod's)"
+                .to_owned()
+        }
+        RefusedBy::Pool => "the node's pool: no page was left that nobody has reserved".to_owned(),
+        RefusedBy::LimitAboveOrPool => {
+            "a limit of a cgroup above, or the pool; the counters that tell are not seen from here"
+                .to_owned()
+        }
+        RefusedBy::Other(why) => why.clone(),
+    }
+}
+
+/// For programs: one object, a figure that does not exist being `null`, and no limit `"unlimited"`.
+pub fn json(trial: &Trial) -> String {
+    let (outcome, touched, by) = match &trial.outcome {
+        Outcome::Fits => ("fits", trial.touch, None),
+        Outcome::RefusedAtMmap(by) => ("refused_at_mmap", Pages(0), Some(by)),
+        Outcome::RefusedAtTouch { touched, by } => ("refused_at_touch", *touched, Some(by)),
+    };
+    let pages = |pages: Reading<Pages>| pages.present().map(|pages| pages.0);
+    let wire = TrialReport {
+        pagesize: trial.page_size.to_string(),
+        mapping: &trial.mapping,
+        pages: trial.pages.0,
+        touch: trial.touch.0,
+        pool: trial.pool.as_ref().map(|pool| PoolReport {
+            size_pages: pages(pool.size),
+            free_pages: pages(pool.free),
+            reserved_pages: pages(pool.reserved),
+            available_pages: pages(pool.available()),
+        }),
+        limits: trial.limits.iter().map(level_report).collect(),
+        sees_all_limits: trial.sees_all_limits,
+        outcome,
+        touched_pages: touched.0,
+        refused_by: by.map(|by| RefusedByReport {
+            kind: kind(by),
+            bytes: match by {
+                RefusedBy::Limit { at, .. } | RefusedBy::ReservationLimit { at, .. } => Some(at.0),
+                _ => None,
+            },
+            words: refused_by(by, trial.page_size),
+        }),
+    };
+    // Plain structs with text keys always serialise.
+    let mut text = serde_json::to_string_pretty(&wire).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn kind(by: &RefusedBy) -> &'static str {
+    match by {
+        RefusedBy::Limit { .. } => "limit",
+        RefusedBy::ReservationLimit { .. } => "reservation_limit",
+        RefusedBy::LimitAbove => "limit_above",
+        RefusedBy::Pool => "pool",
+        RefusedBy::LimitAboveOrPool => "limit_above_or_pool",
+        RefusedBy::Other(_) => "other",
+    }
+}
+
+fn level_report(level: &LevelLimits) -> LevelReport<'_> {
+    let bytes = |bytes: Reading<Bytes>| bytes.present().map(|bytes| bytes.0);
+    let limit = |limit: Reading<Limit>| {
+        limit.present().map(|limit| match limit {
+            Limit::At(bytes) => LimitReport::At(bytes.0),
+            Limit::Unlimited => LimitReport::Unlimited("unlimited"),
+        })
+    };
+    LevelReport {
+        cgroup: &level.cgroup,
+        limit_bytes: limit(level.limit),
+        usage_bytes: bytes(level.usage),
+        reservation_limit_bytes: limit(level.reservation_limit),
+        reserved_bytes: bytes(level.reserved),
+    }
+}
+
+#[derive(Serialize)]
+struct TrialReport<'a> {
+    pagesize: String,
+    mapping: &'a str,
+    pages: u64,
+    touch: u64,
+    pool: Option<PoolReport>,
+    limits: Vec<LevelReport<'a>>,
+    sees_all_limits: bool,
+    outcome: &'static str,
+    touched_pages: u64,
+    refused_by: Option<RefusedByReport>,
+}
+
+#[derive(Serialize)]
+struct PoolReport {
+    size_pages: Option<u64>,
+    free_pages: Option<u64>,
+    reserved_pages: Option<u64>,
+    available_pages: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct LevelReport<'a> {
+    cgroup: &'a str,
+    limit_bytes: Option<LimitReport>,
+    usage_bytes: Option<u64>,
+    reservation_limit_bytes: Option<LimitReport>,
+    reserved_bytes: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum LimitReport {
+    At(u64),
+    Unlimited(&'static str),
+}
+
+#[derive(Serialize)]
+struct RefusedByReport {
+    kind: &'static str,
+    bytes: Option<u64>,
+    words: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::example::page_size;
+
+    fn seed() -> Trial {
+        let pages = |pages| Reading::Present(Pages(pages));
+        Trial {
+            page_size: page_size(),
+            mapping: "private".to_owned(),
+            pages: Pages(100),
+            touch: Pages(100),
+            pool: Some(Pool {
+                page_size: page_size(),
+                size: pages(500),
+                free: pages(500),
+                reserved: pages(0),
+                surplus: pages(0),
+                overcommit_limit: pages(0),
+                nodes: Vec::new(),
+            }),
+            limits: vec![LevelLimits {
+                cgroup: "/".to_owned(),
+                limit: Reading::Present(Limit::At(Bytes(64 << 21))),
+                usage: Reading::Present(Bytes(0)),
+                reservation_limit: Reading::Present(Limit::Unlimited),
+                reserved: Reading::Failed,
+            }],
+            sees_all_limits: false,
+            outcome: Outcome::RefusedAtTouch {
+                touched: Pages(64),
+                by: RefusedBy::Limit { cgroup: "/".to_owned(), at: Bytes(64 << 21) },
+            },
+        }
+    }
+
+    #[test]
+    fn the_story_in_words() {
+        expect_test::expect![[r"
+            Pool     500 pages of 2Mi: 500 free, 0 of them reserved, 500 available
+            Limit    to touch 128Mi (0 used), to map none (? mapped): /
+            Limit    of what is above (a pod's): not seen from here
+            Mapping  100 pages of 2Mi (200Mi) private
+            Touched  64 pages of 2Mi (128Mi)
+            Refused  the touch of page 65: killed by SIGBUS.
+            By       the limit of / (hugetlb.2MB.max, v1 limit_in_bytes): 128Mi
+        "]]
+        .assert_eq(&text(&seed()));
+        let by = RefusedBy::Pool;
+        let refused = Trial { outcome: Outcome::RefusedAtMmap(by), pool: None, ..seed() };
+        let refused = text(&refused);
+        assert!(refused.contains("this node has none of 2Mi pages"), "{refused}");
+        assert!(refused.contains("at mmap") && refused.contains("the node's pool"), "{refused}");
+        assert!(refused.lines().all(|line| line.chars().count() <= 80), "{refused}");
+        let mapped = |pages| {
+            let (pages, touch) = (Pages(pages), Pages(0));
+            text(&Trial { outcome: Outcome::Fits, pages, touch, ..seed() })
+        };
+        assert!(mapped(65).contains("/ may touch 64 more: a touch beyond is SIGBUS"));
+        assert!(!mapped(64).contains("SIGBUS"));
+    }
+
+    #[test]
+    fn the_story_for_programs() {
+        let value: serde_json::Value = serde_json::from_str(&json(&seed())).expect("JSON");
+        assert_eq!(value["outcome"], "refused_at_touch");
+        assert_eq!(value["touched_pages"], 64);
+        assert_eq!(value["refused_by"]["kind"], "limit");
+        assert_eq!(value["refused_by"]["bytes"], 64 << 21);
+        assert_eq!(value["limits"][0]["reservation_limit_bytes"], "unlimited");
+        assert!(value["limits"][0]["reserved_bytes"].is_null());
+    }
+}
