@@ -62,7 +62,8 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     let interval = config.poll_interval.duration();
     let (views, view) = watch::channel(None);
     let (end, ending) = watch::channel(false);
-    let probe = config.probe.map(|probe| ProbeSlot::start(probe, view.clone(), started));
+    let roots = config.roots.clone();
+    let probe = config.probe.map(|probe| ProbeSlot::start(probe, roots, view.clone(), started));
     let site = Site::new(view, config.telemetry_path, started, interval, ending);
     let serving = tokio::spawn(server.serve(site));
 

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!  /sys pools, cgroups ── Reader ─┐
-//!  names, the kubelet's word ──────┴→ Snapshot → History → assess → Assessment ─┬→ metrics  (/metrics)
-//!                                     facts      memory     rules              └→ report   (terminal, JSON)
+//!  names, the kubelet's word ──────┼→ Snapshot → History → assess → Assessment ─┬→ metrics  (/metrics)
+//!  touch-probe ────────────────────┘  facts      memory     rules              └→ report   (terminal, JSON)
 //!  agent: owns the clock and the loop; publishes Arc<View{snapshot, assessment}> in a watch channel → web
 //! ```
 //!

@@ -14,6 +14,7 @@ use crate::probe::{Pace, Places, Site, check};
 use crate::snapshot::{
     Check, LastProbe, Pool, Probes, Reading, Taken, Target, Verdict, VerdictKind,
 };
+use crate::sources::{Roots, read_pools};
 use crate::units::{Bytes, PageSize};
 use crate::view::View;
 
@@ -33,6 +34,7 @@ impl ProbeSlot {
     /// process: the kernel ends children with the thread that started them.
     pub(super) fn start(
         config: ProbeConfig,
+        roots: Roots,
         views: watch::Receiver<Option<Arc<View>>>,
         started: Instant,
     ) -> Self {
@@ -43,7 +45,7 @@ impl ProbeSlot {
             pause: config.pause,
             places: Places::new(MOST_CHILDREN),
         };
-        let prober = Prober { config, pace, views, started };
+        let prober = Prober { config, pace, roots, views, started };
         tokio::spawn(prober.run(sender));
         Self { newest }
     }
@@ -57,6 +59,7 @@ impl ProbeSlot {
 struct Prober {
     config: ProbeConfig,
     pace: Pace,
+    roots: Roots,
     views: watch::Receiver<Option<Arc<View>>>,
     started: Instant,
 }
@@ -120,11 +123,18 @@ impl Prober {
     async fn check(&self, tried: Check, view: &View, pool: &Pool, site: &Site) -> Verdict {
         match self.config.target {
             Target::Own => {
-                check(tried, pool, promised(view, pool.page_size), site, &self.pace).await
+                let spare = spare(view, pool.page_size);
+                check(tried, &self.as_of_now(pool), spare, site, &self.pace).await
             }
             #[cfg(feature = "scratch-probe")]
             Target::Scratch => self.in_scratch(tried, view, pool).await,
         }
+    }
+
+    /// The pool, read once more: a view is a poll old.
+    fn as_of_now(&self, pool: &Pool) -> Pool {
+        let mut now = read_pools(&self.roots.sys).into_iter();
+        now.find(|now| now.page_size == pool.page_size).unwrap_or_else(|| pool.clone())
     }
 
     #[cfg(feature = "scratch-probe")]
@@ -134,11 +144,11 @@ impl Prober {
     }
 }
 
-/// What pods were granted and have not mapped yet.
-fn promised(view: &View, page_size: PageSize) -> Reading<Bytes> {
+/// What nobody holds and nobody was promised.
+fn spare(view: &View, page_size: PageSize) -> Reading<Bytes> {
     let pools = &view.assessment.pools;
     let state = pools.iter().find(|state| state.page_size == page_size);
-    state.map_or(Reading::Absent, |state| state.unfilled)
+    state.map_or(Reading::Absent, |state| state.spare)
 }
 
 /// One line where a check shows something else than before.

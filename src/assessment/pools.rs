@@ -1,7 +1,7 @@
 //! What each pool has promised, can give, and has given to whom.
 
 use crate::identity::Owner;
-use crate::snapshot::{Limit, Pool, Reading, Snapshot};
+use crate::snapshot::{Hugetlb, Limit, Pool, Reading, Snapshot};
 use crate::units::{Bytes, PageSize};
 
 /// A pool and its tenants. Grants belong to pods: a container's limit is a part of its pod's.
@@ -19,6 +19,9 @@ pub struct PoolState {
     pub orphaned: Reading<Bytes>,
     /// In use, and charged to no cgroup that we see: host processes, and files nobody maps.
     pub unattributed: Reading<Bytes>,
+    /// What nobody holds and nobody was promised: not missed by any pod that maps all it was granted. It does not
+    /// vary with what pods map at the moment.
+    pub spare: Reading<Bytes>,
 }
 
 /// The pools' states, smallest page size first.
@@ -36,13 +39,17 @@ fn state(snapshot: &Snapshot, pool: &Pool) -> PoolState {
     };
     let none = snapshot.hierarchy.is_none();
     let known = |reading| if none { Reading::Absent } else { reading };
+    let orphaned = less(sums.kubepods, sums.pods);
+    let unattributed = less(used, sums.all);
+    let spoken_for = sums.spoken_for.plus(orphaned).plus(unattributed);
     PoolState {
         page_size: pool.page_size,
         promised: known(sums.promised),
         unfilled: known(sums.unfilled),
         shortfall: known(less(sums.unfilled, available)),
-        orphaned: less(sums.kubepods, sums.pods),
-        unattributed: known(less(used, sums.all)),
+        orphaned,
+        unattributed: known(unattributed),
+        spare: less(pool.bytes(pool.size), spoken_for),
     }
 }
 
@@ -59,6 +66,8 @@ fn less(a: Reading<Bytes>, b: Reading<Bytes>) -> Reading<Bytes> {
 struct Sums {
     promised: Reading<Bytes>,
     unfilled: Reading<Bytes>,
+    /// What pods were granted or hold, whichever is more, and what others hold.
+    spoken_for: Reading<Bytes>,
     /// What pods below a kubepods use.
     pods: Reading<Bytes>,
     /// What the kubepods use; a node of kind's has several. Absent without any.
@@ -73,14 +82,15 @@ impl Sums {
         let mut sums = Self {
             promised: zero,
             unfilled: zero,
+            spoken_for: zero,
             pods: zero,
             kubepods: Reading::Absent,
             all: zero,
         };
-        let is_tier = |index: Option<usize>| {
-            let cgroup = index.and_then(|index| snapshot.cgroups.get(index));
-            cgroup.is_some_and(|cgroup| *cgroup.owner == Owner::Tier)
-        };
+        let of = |index: Option<usize>| index.and_then(|index| snapshot.cgroups.get(index));
+        let is_tier = |index| of(index).is_some_and(|cgroup| *cgroup.owner == Owner::Tier);
+        // v1's root has files too, and holds what all hold.
+        let is_top = |index| of(index).is_none_or(|parent| &*parent.path == "/");
         for cgroup in &snapshot.cgroups {
             let Some(hugetlb) = cgroup.of_size(page_size) else { continue };
             if cgroup.parent.is_none() {
@@ -88,7 +98,7 @@ impl Sums {
             }
             match &*cgroup.owner {
                 Owner::Pod(_) => {
-                    sums.promise(hugetlb.limit, hugetlb.usage, hugetlb.reserved);
+                    sums.promise(hugetlb);
                     if is_tier(cgroup.parent) {
                         sums.pods = sums.pods.plus(hugetlb.usage);
                     }
@@ -96,22 +106,33 @@ impl Sums {
                 Owner::Tier if !is_tier(cgroup.parent) => {
                     sums.kubepods = sums.kubepods.plus(hugetlb.usage);
                 }
+                Owner::Service if &*cgroup.path != "/" && is_top(cgroup.parent) => {
+                    sums.spoken_for = sums.spoken_for.plus(held(hugetlb));
+                }
                 _ => {}
             }
         }
         sums
     }
 
-    fn promise(&mut self, limit: Reading<Limit>, usage: Reading<Bytes>, reserved: Reading<Bytes>) {
-        let limit = match limit {
+    fn promise(&mut self, hugetlb: &Hugetlb) {
+        let held = held(hugetlb);
+        let limit = match hugetlb.limit {
             Reading::Present(Limit::At(limit)) => Reading::Present(limit),
             Reading::Failed => Reading::Failed,
-            Reading::Present(Limit::Unlimited) | Reading::Absent => return,
+            Reading::Present(Limit::Unlimited) | Reading::Absent => Reading::Absent,
         };
-        let held = usage.combine(reserved, |usage, reserved| Some(usage.max(reserved)));
-        self.promised = self.promised.plus(limit);
-        self.unfilled = self.unfilled.plus(less(limit, held));
+        let more = limit.combine(held, |limit, held| Some(limit.max(held)));
+        self.spoken_for = self.spoken_for.plus(more);
+        if limit != Reading::Absent {
+            self.promised = self.promised.plus(limit);
+            self.unfilled = self.unfilled.plus(less(limit, held));
+        }
     }
+}
+
+fn held(hugetlb: &Hugetlb) -> Reading<Bytes> {
+    hugetlb.usage.combine(hugetlb.reserved, |usage, reserved| Some(usage.max(reserved)))
 }
 
 #[cfg(test)]
@@ -168,6 +189,29 @@ mod tests {
         assert_eq!(pages(state.shortfall), Some(50 - 30), "overcommit is a hope");
         assert_eq!(pages(state.orphaned), Some(52 - 42));
         assert_eq!(pages(state.unattributed), Some(60 - 57));
+        assert_eq!(pages(state.spare), Some(0), "60, 40 and 5, and then some");
+    }
+
+    #[test]
+    fn what_is_to_spare_does_not_vary_with_what_pods_map() {
+        let spare = |reserved, usage| {
+            let mut snapshot = node(Duration::ZERO);
+            snapshot.pools = self::snapshot().pools;
+            snapshot.pools[0].free = Reading::Present(Pages(100 - usage - 7));
+            let mut snapshot = snapshot
+                .with("/", figures(u64::MAX, reserved + 5, usage + 5))
+                .with("/kubepods", figures(u64::MAX, reserved, usage))
+                .with("/kubepods/poda", figures(60, reserved, usage))
+                .with("/vm", figures(u64::MAX, 5, 5));
+            // v1's root is everyone's parent.
+            (snapshot.cgroups[1].parent, snapshot.cgroups[3].parent) = (Some(0), Some(0));
+            pages(states(&snapshot).remove(0).spare)
+        };
+        // 5 are the machine's, and 2 are used by nobody who is seen.
+        for (reserved, usage) in [(0, 0), (60, 0), (60, 60), (30, 10)] {
+            assert_eq!(spare(reserved, usage), Some(100 - 60 - 5 - 2), "{reserved} {usage}");
+        }
+        assert_eq!(spare(70, 10), Some(100 - 70 - 5 - 2), "it has mapped more than it may touch");
     }
 
     #[test]

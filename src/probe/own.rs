@@ -33,11 +33,11 @@ pub struct Pace {
     pub places: Places,
 }
 
-/// Tries one check on one page size. `promised` is what pods were granted of it and have not mapped yet.
+/// Tries one check on one page size. `spare` is what nobody holds of it and nobody was promised.
 pub async fn check(
     check: Check,
     pool: &Pool,
-    promised: Reading<Bytes>,
+    spare: Reading<Bytes>,
     site: &Site,
     pace: &Pace,
 ) -> Verdict {
@@ -45,7 +45,7 @@ pub async fn check(
     if let Expectation::Nothing(exempt) = site.expectation(page_size) {
         return Verdict::NotApplicable(exempt);
     }
-    let Some(pages) = pages_to_ask_for(check, pool, promised, site) else {
+    let Some(pages) = pages_to_ask_for(check, pool, spare, site) else {
         return Verdict::Inconclusive(Doubt::PoolTight);
     };
     let counters = Counters::before(site, page_size);
@@ -58,7 +58,7 @@ pub async fn check(
 fn pages_to_ask_for(
     check: Check,
     pool: &Pool,
-    promised: Reading<Bytes>,
+    spare: Reading<Bytes>,
     site: &Site,
 ) -> Option<Pages> {
     let one = Pages(1);
@@ -67,29 +67,25 @@ fn pages_to_ask_for(
     match check {
         // A touch without a reservation is charged to both limits, and either refuses it.
         Check::Fault if reservation_refused || site.refuses_a_touch(page_size) => Some(one),
-        Check::Fault => (has_none(pool) || has_to_spare(pool, promised)).then_some(one),
+        Check::Fault => (has_none(pool) || has_to_spare(pool, spare)).then_some(one),
         Check::Reserve if reservation_refused => Some(one),
         Check::Reserve => {
-            more_than_all(pool, site).or_else(|| has_to_spare(pool, promised).then_some(one))
+            more_than_all(pool, site).or_else(|| has_to_spare(pool, spare).then_some(one))
         }
     }
 }
 
-/// Nothing to take: whatever refuses, no page is lost.
+/// Nothing to take, now and later: whatever refuses, no page is lost.
 fn has_none(pool: &Pool) -> bool {
     let none = |pages: Reading<Pages>| pages.present() == Some(Pages(0));
-    none(pool.available()) && none(pool.overcommit_room())
+    none(pool.size) && none(pool.overcommit_limit)
 }
 
-/// Enough for everyone who was promised some, and for us.
-fn has_to_spare(pool: &Pool, promised: Reading<Bytes>) -> bool {
-    let spare = match (pool.bytes(pool.available()), promised) {
-        (Reading::Present(available), Reading::Present(promised)) => available.less(promised),
-        // Without a hierarchy nobody was promised anything.
-        (Reading::Present(available), Reading::Absent) => available,
-        _ => Bytes::ZERO,
-    };
-    Pages(SPARE_PAGES).bytes(pool.page_size).is_some_and(|wanted| spare >= wanted)
+/// Enough for everyone who was promised some, and for us: now, and whenever they take them.
+fn has_to_spare(pool: &Pool, spare: Reading<Bytes>) -> bool {
+    let wanted = Pages(SPARE_PAGES).bytes(pool.page_size);
+    let enough = |pages: Reading<Bytes>| pages.present() >= wanted;
+    wanted.is_some() && enough(pool.bytes(pool.available())) && enough(spare)
 }
 
 /// More pages than the pool has, so that no page is reserved even if no limit refuses. Not where the kernel would first
@@ -192,35 +188,37 @@ mod tests {
         }
     }
 
-    fn asked(check: Check, limits: Limits, pool: &Pool, promised: u64) -> Option<u64> {
-        let promised = Reading::Present(Bytes(promised << 21));
-        pages_to_ask_for(check, pool, promised, &in_pod(V2, (None, None), limits))
-            .map(|pages| pages.0)
+    fn asked(check: Check, limits: Limits, pool: &Pool, spare: u64) -> Option<u64> {
+        let spare = Reading::Present(Bytes(spare << 21));
+        pages_to_ask_for(check, pool, spare, &in_pod(V2, (None, None), limits)).map(|pages| pages.0)
     }
 
     #[test]
     fn a_touch_takes_nothing_that_was_promised() {
-        let asked = |limits, pool: &Pool, promised| asked(Check::Fault, limits, pool, promised);
+        let asked = |limits, pool: &Pool, spare| asked(Check::Fault, limits, pool, spare);
         let unlimited = (None, None);
         for full in [(Some(0), None), (None, Some(0)), (Some(0), Some(0))] {
-            assert_eq!(asked(full, &pool(1, 0), 99), Some(1), "it is refused before it takes any");
+            assert_eq!(asked(full, &pool(1, 0), 0), Some(1), "it is refused before it takes any");
         }
-        assert_eq!(asked(unlimited, &pool(2, 0), 0), Some(1));
-        assert_eq!(asked(unlimited, &pool(1, 0), 0), None);
-        assert_eq!(asked(unlimited, &pool(2, 0), 1), None);
-        assert_eq!(asked(unlimited, &pool(11, 0), 9), Some(1));
-        assert_eq!(asked(unlimited, &pool(0, 0), 9), Some(1), "there is none to take");
-        assert_eq!(asked(unlimited, &pool(0, 5), 0), None, "one would be made");
+        assert_eq!(asked(unlimited, &pool(2, 0), 2), Some(1));
+        assert_eq!(asked(unlimited, &pool(1, 0), 2), None, "somebody has mapped more than he may");
+        assert_eq!(asked(unlimited, &pool(99, 0), 1), None, "they are promised");
+        assert_eq!(asked(unlimited, &pool(0, 0), 0), None, "one may be free when it is touched");
+        let size = Reading::Present(Pages(0));
+        let none = Pool { size, ..pool(0, 0) };
+        assert_eq!(asked(unlimited, &none, 0), Some(1), "there is none to take");
+        let overcommitted = Pool { size, ..pool(0, 5) };
+        assert_eq!(asked(unlimited, &overcommitted, 9), None, "one would be made");
     }
 
     #[test]
     fn a_reservation_is_one_that_no_pool_can_give() {
-        let asked = |limits, pool: &Pool, promised| asked(Check::Reserve, limits, pool, promised);
-        assert_eq!(asked((Some(0), Some(0)), &pool(1, 0), 9), Some(1));
-        assert_eq!(asked((Some(0), None), &pool(1, 0), 9), Some(501));
-        assert_eq!(asked((None, None), &pool(0, 0), 9), Some(501));
-        assert_eq!(asked((Some(0), None), &pool(1, 7), 0), None, "pages would be made first");
-        assert_eq!(asked((Some(0), None), &pool(2, 7), 0), Some(1));
+        let asked = |limits, pool: &Pool, spare| asked(Check::Reserve, limits, pool, spare);
+        assert_eq!(asked((Some(0), Some(0)), &pool(1, 0), 0), Some(1));
+        assert_eq!(asked((Some(0), None), &pool(1, 0), 0), Some(501));
+        assert_eq!(asked((None, None), &pool(0, 0), 0), Some(501));
+        assert_eq!(asked((Some(0), None), &pool(1, 7), 9), None, "pages would be made first");
+        assert_eq!(asked((Some(0), None), &pool(2, 7), 9), Some(1));
     }
 
     #[test]

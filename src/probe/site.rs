@@ -141,17 +141,21 @@ impl Site {
 
     /// What limits pages of that size, the own cgroup first.
     pub fn limits(&self, page_size: PageSize) -> Vec<LevelLimits> {
-        let of_level = |level: &Level| {
+        let of_level = |(place, level): (usize, &Level)| {
             let of_size = |hugetlb: &&Hugetlb| hugetlb.page_size == page_size;
             level.hugetlb.iter().find(of_size).map(|hugetlb| LevelLimits {
-                cgroup: level.path.to_string(),
+                // In a namespace of its own it has no name.
+                cgroup: match &*level.path {
+                    "/" if place == 0 => "this cgroup".to_owned(),
+                    path => path.to_owned(),
+                },
                 limit: hugetlb.limit,
                 usage: hugetlb.usage,
                 reservation_limit: hugetlb.reservation_limit,
                 reserved: hugetlb.reserved,
             })
         };
-        self.levels.iter().filter_map(of_level).collect()
+        self.levels.iter().enumerate().filter_map(of_level).collect()
     }
 
     fn figures(&self, page_size: PageSize) -> impl Iterator<Item = &Hugetlb> {

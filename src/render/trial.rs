@@ -7,13 +7,20 @@ use serde::Serialize;
 use crate::snapshot::{LevelLimits, Limit, Outcome, Pool, Reading, RefusedBy, Trial};
 use crate::units::{Bytes, PageSize, Pages};
 
+/// Below the words, not below their name.
+const INDENT: &str = "         ";
+
 /// For people.
 pub fn text(trial: &Trial) -> String {
     let mut text = String::new();
     let size = trial.page_size;
     let mut line = |name: &str, words: &str| {
-        // Writing into a String cannot fail.
-        let _ = writeln!(text, "{name:<8} {words}");
+        // A cgroup's path may be longer than a line, and is copied more easily in one piece.
+        let options = textwrap::Options::new(80).subsequent_indent(INDENT).break_words(false);
+        for line in textwrap::wrap(&format!("{name:<8} {words}"), options) {
+            // Writing into a String cannot fail.
+            let _ = writeln!(text, "{line}");
+        }
     };
     line("Pool", &pool(trial.pool.as_ref(), size));
     for level in &trial.limits {

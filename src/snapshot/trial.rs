@@ -28,7 +28,7 @@ pub struct Trial {
 /// The limits of one cgroup, for one page size.
 #[derive(Debug, Clone)]
 pub struct LevelLimits {
-    /// Its path, as far as it is seen; `/` for the own cgroup in a namespace of its own.
+    /// Its path, as far as it is seen; `this cgroup` for the own one in a namespace of its own.
     pub cgroup: String,
     /// The fault limit.
     pub limit: Reading<Limit>,

@@ -29,6 +29,7 @@ use kernel_file::KernelFiles;
 pub use kubelet::{Answer, Endpoint, Kubelet, KubeletUrl, parse_quantity};
 pub use mappings::scan as scan_mappings;
 pub use pods::scan as scan_names;
+pub use pools::read_now as read_pools;
 pub use process::OwnProcess;
 
 /// Where the files are.

@@ -41,6 +41,11 @@ pub(super) fn read(sys: &Path, files: &mut KernelFiles, problems: &mut Problems)
     sizes.into_iter().map(pool).collect()
 }
 
+/// The same for somebody who needs them now, what is wrong with them being told elsewhere.
+pub fn read_now(sys: &Path) -> Vec<Pool> {
+    read(sys, &mut KernelFiles::default(), &mut Problems::default())
+}
+
 /// Adds the NUMA nodes' parts. False where the kernel knows no nodes, which is no fault.
 pub(super) fn read_nodes(
     sys: &Path,

@@ -26,6 +26,7 @@ pub struct Start {
     program: PathBuf,
     arguments: Vec<String>,
     user: Option<u32>,
+    cgroup: Option<PathBuf>,
     tied: bool,
 }
 
@@ -34,12 +35,18 @@ impl Start {
     pub fn new(flags: &[String]) -> Self {
         let ours = ["--web.listen-address=127.0.0.1:0", "--poll.interval=100ms"].map(str::to_owned);
         let arguments = ours.into_iter().chain(flags.iter().cloned()).collect();
-        Self { program: program(), arguments, user: None, tied: false }
+        Self { program: program(), arguments, user: None, cgroup: None, tied: false }
     }
 
     /// As that user and group, without any privilege.
     pub fn user(mut self, id: u32) -> Self {
         self.user = Some(id);
+        self
+    }
+
+    /// In that cgroup, from its first instruction on.
+    pub fn in_cgroup(mut self, directory: &Path) -> Self {
+        self.cgroup = Some(directory.to_owned());
         self
     }
 
@@ -54,22 +61,17 @@ impl Start {
         // The build may lie where only its owner may look, so another user gets a copy.
         let copy = self.user.map(|_| copy_for_all(&self.program));
         let program = copy.as_ref().map_or(self.program, |copy| copy.path().join("agent"));
-        let mut command = if self.tied { tied(&program) } else { Command::new(program) };
+        let mut command = if self.tied { tied(&program) } else { Command::new(&program) };
+        if let Some(cgroup) = &self.cgroup {
+            command = tied("sh");
+            command.args(["-c", r#"echo $$ > "$0/cgroup.procs" && exec "$@""#]);
+            command.arg(cgroup).arg(&program);
+        }
         if let Some(id) = self.user {
             command.uid(id).gid(id);
         }
-        command.args(self.arguments).stdin(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the agent starts");
-        let log = Lines::of(child.stderr.take().expect("its log"));
-        let address = wait_for("the agent's address", || {
-            if let Some(status) = child.try_wait().expect("its status") {
-                panic!("the agent ended with {status}: {:?}", log.so_far());
-            }
-            log.address("listening")
-        });
-        let agent = Agent { child, address, log };
-        wait_for("the agent to be ready", || (agent.get("/-/ready").status == 200).then_some(()));
-        agent
+        command.args(self.arguments);
+        Agent::started_by(command)
     }
 }
 
@@ -95,6 +97,22 @@ fn copy_for_all(program: &Path) -> tempfile::TempDir {
 }
 
 impl Agent {
+    /// The agent that some command becomes or starts, once it is ready.
+    pub fn started_by(mut command: Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the agent starts");
+        let log = Lines::of(child.stderr.take().expect("its log"));
+        let address = wait_for("the agent's address", || {
+            if let Some(status) = child.try_wait().expect("its status") {
+                panic!("the agent ended with {status}: {:?}", log.so_far());
+            }
+            log.address("listening")
+        });
+        let agent = Self { child, address, log };
+        wait_for("the agent to be ready", || (agent.get("/-/ready").status == 200).then_some(()));
+        agent
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -146,6 +164,11 @@ impl Agent {
 
     /// Tells it to end and waits until it has.
     pub fn end(mut self) -> ExitStatus {
+        self.terminate()
+    }
+
+    /// The same of one that somebody else keeps.
+    pub fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
         wait_for("the agent to end", || self.child.try_wait().expect("its status"))
     }

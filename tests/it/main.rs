@@ -15,6 +15,7 @@ mod harness;
 mod machine;
 mod goldens;
 mod laws;
+mod child;
 mod command;
 mod agent;
 mod kubelet;

@@ -1,47 +1,55 @@
-//! A container of a real runtime's, with a tenant in it.
+//! Containers of a real runtime's: one with a tenant in it, and one like the DaemonSet's with the exporter in it.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::Lab;
+use crate::harness::agent::{self, Agent};
+use crate::machine::Phase;
 use crate::tenant::Tenant;
 
-/// A running container; dropping it deletes it.
-pub struct Container {
+/// A bundle's directory and its runtime; dropping it deletes what is left of the container.
+struct Bundle {
     runtime: &'static str,
     id: String,
     directory: tempfile::TempDir,
-    /// What runs in it.
-    pub tenant: Tenant,
 }
 
-impl Container {
-    /// Starts one at that path below the cgroup root, limited to so many pages of 2 MiB.
-    pub fn start(runtime: &'static str, id: &str, cgroup: &str, limit: u64) -> Self {
+impl Bundle {
+    fn new(
+        runtime: &'static str,
+        id: &str,
+        program: &Path,
+        config: impl FnOnce(&Path) -> Value,
+    ) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let root = directory.path().join("rootfs");
-        for path in ["usr", "proc", "dev"] {
+        for path in ["usr", "proc", "dev", "sys", "host/sys/fs/cgroup", "host/logs"] {
             fs::create_dir_all(root.join(path)).expect("made");
         }
         for path in ["lib", "lib64"] {
             std::os::unix::fs::symlink(format!("usr/{path}"), root.join(path)).expect("linked");
         }
+        // Under a directory that only its owner may enter another user could not execute it.
+        fs::copy(program, directory.path().join("exporter")).expect("a copy");
         fs::write(root.join("exporter"), "").expect("a mount point");
-        let config = config(cgroup, limit);
+        let config = config(&directory.path().join("exporter"));
         fs::write(directory.path().join("config.json"), config.to_string()).expect("written");
-        let mut command = runtime_command(runtime, directory.path());
-        command.args(["run", "--bundle"]).arg(directory.path()).arg(id);
-        let tenant = Tenant::start(command);
-        Self { runtime, id: id.to_owned(), directory, tenant }
+        Self { runtime, id: id.to_owned(), directory }
+    }
+
+    fn run(&self) -> Command {
+        let mut command = runtime_command(self.runtime, self.directory.path());
+        command.args(["run", "--bundle"]).arg(self.directory.path()).arg(&self.id);
+        command
     }
 }
 
-impl Drop for Container {
+impl Drop for Bundle {
     fn drop(&mut self) {
-        // Told to end, a container ends its runtime, which deletes it.
-        self.tenant.stop();
         if !self.directory.path().join("state").join(&self.id).exists() {
             return;
         }
@@ -53,14 +61,83 @@ impl Drop for Container {
     }
 }
 
+/// A running container; dropping it deletes it.
+pub struct Container {
+    /// What runs in it.
+    pub tenant: Tenant,
+    _bundle: Bundle,
+}
+
+impl Container {
+    /// Starts one at that path below the cgroup root, limited to so many pages of 2 MiB.
+    pub fn start(runtime: &'static str, id: &str, cgroup: &str, limit: u64) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_hugetlb-exporter"));
+        let bundle = Bundle::new(runtime, id, program, |program| config(program, cgroup, limit));
+        Self { tenant: Tenant::start(bundle.run()), _bundle: bundle }
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        // Told to end, a container ends its runtime, which deletes it.
+        self.tenant.stop();
+    }
+}
+
+/// A container with the exporter in it, as the DaemonSet makes it: a numeric user, no capabilities, a read-only root,
+/// on v2 a cgroup namespace of its own.
+pub struct Exporter {
+    /// What runs in it.
+    pub agent: Agent,
+    _bundle: Bundle,
+}
+
+/// What is special about an exporter's container.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Special {
+    /// Whether the runtime limits the container too, to no huge pages.
+    pub limited: bool,
+    /// Whether the host's cgroups are mounted.
+    pub sees_host: bool,
+    /// Whether a filter of system calls forbids to map huge pages.
+    pub filtered: bool,
+}
+
+impl Exporter {
+    /// Starts one at that path below the cgroup root.
+    pub fn start(
+        lab: &Lab,
+        runtime: &'static str,
+        id: &str,
+        cgroup: &str,
+        special: Special,
+    ) -> Self {
+        let bundle = Bundle::new(runtime, id, &agent::program(), |program| {
+            exporter_config(lab, program, cgroup, special)
+        });
+        Self { agent: Agent::started_by(bundle.run()), _bundle: bundle }
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        // The runtime passes it on, and deletes the container when its process has ended.
+        self.agent.terminate();
+    }
+}
+
 fn runtime_command(runtime: &str, directory: &Path) -> Command {
     let mut command = Command::new(runtime);
     command.arg("--root").arg(directory.join("state"));
     command
 }
 
-fn config(cgroup: &str, limit: u64) -> serde_json::Value {
-    let bind = |from: &str, to: &str| json!({"destination": to, "source": from, "type": "bind", "options": ["bind", "ro"]});
+fn bind(from: impl AsRef<Path>, to: &str, recursive: bool) -> Value {
+    let bind = if recursive { "rbind" } else { "bind" };
+    json!({"destination": to, "source": from.as_ref(), "type": "bind", "options": [bind, "ro"]})
+}
+
+fn config(program: &Path, cgroup: &str, limit: u64) -> Value {
     json!({
         "ociVersion": "1.0.2",
         "process": {
@@ -75,13 +152,71 @@ fn config(cgroup: &str, limit: u64) -> serde_json::Value {
         "hostname": "lab",
         "mounts": [
             {"destination": "/proc", "type": "proc", "source": "proc"},
-            bind("/usr", "/usr"),
-            bind(env!("CARGO_BIN_EXE_hugetlb-exporter"), "/exporter"),
+            bind("/usr", "/usr", false),
+            bind(program, "/exporter", false),
         ],
         "linux": {
             "cgroupsPath": format!("/{cgroup}"),
             "resources": {"hugepageLimits": [{"pageSize": "2MB", "limit": limit << 21}]},
             "namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}],
         },
+    })
+}
+
+fn exporter_config(lab: &Lab, program: &Path, cgroup: &str, special: Special) -> Value {
+    let mut arguments: Vec<String> =
+        ["/exporter", "--web.listen-address=127.0.0.1:0", "--poll.interval=100ms"]
+            .map(str::to_owned)
+            .to_vec();
+    arguments.push("--probe.interval=200ms".to_owned());
+    let mut mounts = vec![
+        json!({"destination": "/proc", "type": "proc", "source": "proc"}),
+        json!({"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]}),
+        json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["nosuid", "noexec", "nodev", "ro"]}),
+        bind("/usr", "/usr", false),
+        bind(program, "/exporter", false),
+    ];
+    if special.sees_host {
+        mounts.push(bind("/sys/fs/cgroup", "/host/sys/fs/cgroup", true));
+        arguments.push("--path.cgroupfs=/host/sys/fs/cgroup".to_owned());
+    }
+    // The network is the host's, so that the agent can be scraped.
+    let mut namespaces = vec!["pid", "mount", "ipc", "uts"];
+    if lab.phase == Phase::V2 {
+        namespaces.push("cgroup");
+    }
+    let namespaces: Vec<Value> = namespaces.iter().map(|kind| json!({"type": kind})).collect();
+    let limit = |size: &str| json!({"pageSize": size, "limit": 0});
+    let limits = if special.limited { vec![limit("2MB"), limit("1GB")] } else { Vec::new() };
+    let mut linux = json!({
+        "cgroupsPath": format!("/{cgroup}"),
+        "resources": {"hugepageLimits": limits},
+        "namespaces": namespaces,
+    });
+    if special.filtered {
+        // MAP_HUGETLB in the flags.
+        let huge =
+            json!({"index": 3, "value": 0x40000, "valueTwo": 0x40000, "op": "SCMP_CMP_MASKED_EQ"});
+        linux["seccomp"] = json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "architectures": ["SCMP_ARCH_X86_64"],
+            "syscalls": [{"names": ["mmap"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "args": [huge]}],
+        });
+    }
+    json!({
+        "ociVersion": "1.0.2",
+        "process": {
+            "terminal": false,
+            "user": {"uid": 10270, "gid": 10270},
+            "args": arguments,
+            "env": ["KUBERNETES_SERVICE_HOST=10.96.0.1"],
+            "cwd": "/",
+            "capabilities": {},
+            "noNewPrivileges": true,
+        },
+        "root": {"path": "rootfs", "readonly": true},
+        "hostname": "lab",
+        "mounts": mounts,
+        "linux": linux,
     })
 }

@@ -1,10 +1,13 @@
 //! What is tried on the real kernel.
 
 mod access;
+mod by_hand;
 mod figures;
 mod lifecycle;
 pub mod mappings;
 mod postgres;
+mod probe;
+mod probing;
 mod runtimes;
 
 use crate::Lab;
@@ -33,9 +36,13 @@ pub fn all() -> Vec<Scenario> {
         figures::V2,
         lifecycle::BOTH,
         lifecycle::V2,
+        probe::V2,
         mappings::BOTH,
         access::BOTH,
         runtimes::BOTH,
+        probe::BOTH,
+        probing::BOTH,
+        by_hand::BOTH,
         truth::BOTH,
         truth::NAMED,
         truth::CROSSED,
@@ -49,6 +56,9 @@ pub fn all() -> Vec<Scenario> {
         mappings::BOTH,
         access::BOTH,
         runtimes::BOTH,
+        probe::BOTH,
+        probing::BOTH,
+        by_hand::BOTH,
         truth::BOTH,
         truth::NAMED,
         truth::CROSSED,
