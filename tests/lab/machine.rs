@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use nix::unistd::geteuid;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
 
 use crate::Lab;
 use crate::cgroup::remove_all;
@@ -266,9 +267,27 @@ fn free_v1_hierarchy() {
 fn remove_leftovers(root: &Path) {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if ["kubepods", "kubepods.slice"].contains(&name.as_str()) || name.starts_with("lab-") {
+        let marks = ["lab-", "hugetlb-exporter-scratch-"];
+        if ["kubepods", "kubepods.slice"].contains(&name.as_str())
+            || marks.iter().any(|mark| name.starts_with(mark))
+        {
+            kill_below(&entry.path());
             remove_all(&entry.path());
         }
+    }
+}
+
+/// Ends the processes of a cgroup and of those below it: a container outlives the runtime that was killed with us.
+fn kill_below(path: &Path) {
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            kill_below(&entry.path());
+        }
+    }
+    let processes = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+    for pid in processes.lines().filter_map(|line| line.parse().ok()) {
+        // It may have ended by itself.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     }
 }
 
