@@ -20,6 +20,7 @@
 mod harness;
 mod bundle;
 mod cgroup;
+mod evidence;
 mod kubepods;
 mod machine;
 mod postgres;
@@ -54,7 +55,11 @@ fn main() -> ExitCode {
         scenarios.into_iter().map(|scenario| trial(scenario, &machine)).collect()
     };
     let conclusion = libtest_mimic::run(&arguments, trials);
-    truth::publish(arguments.filter.is_none() && arguments.skip.is_empty());
+    let whole = arguments.filter.is_none() && arguments.skip.is_empty();
+    truth::publish(whole);
+    if whole {
+        evidence::publish_probing();
+    }
     conclusion.exit_code()
 }
 

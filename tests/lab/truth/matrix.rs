@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::sync::Mutex;
 
 use super::verdict::Verdict;
+use crate::evidence;
 use crate::machine::Phase;
 
 /// What became of an owner.
@@ -95,32 +93,12 @@ fn text() -> Option<String> {
     Some(text)
 }
 
-const BEGIN: &str = "<!-- the truth table -->\n";
-const END: &str = "<!-- the end of the truth table -->\n";
-
 /// Prints the matrices; with `HUGETLB_LAB=long` those of a whole run go into docs/evidence.md too.
 pub fn publish(whole: bool) {
     let Some(text) = text() else { return };
     eprintln!("{text}");
-    if whole && std::env::var("HUGETLB_LAB").is_ok_and(|wish| wish == "long") {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/evidence.md");
-        let before = fs::read_to_string(&path).unwrap_or_else(|_| "# Evidence\n\n".to_owned());
-        fs::write(&path, with_section(&before, &text)).expect("docs/evidence.md is written");
-    }
-}
-
-/// A document with this as its section, in place of the one it had.
-fn with_section(document: &str, text: &str) -> String {
-    let kernel = Command::new("uname").arg("-sr").output().expect("uname").stdout;
-    let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
-    let section = format!(
-        "{BEGIN}## The truth table\n\n{}, {}, `HUGETLB_LAB=long cargo test --test lab`.\n\
-         Each limit owner was judged, then everything was touched to the end.\n{text}{END}",
-        now.split('T').next().unwrap_or_default(),
-        String::from_utf8_lossy(&kernel).trim(),
-    );
-    match (document.split_once(BEGIN), document.split_once(END)) {
-        (Some((before, _)), Some((_, after))) => format!("{before}{section}{after}"),
-        _ => format!("{document}{section}"),
+    if whole {
+        let what = "Each limit owner was judged, then everything was touched to the end.";
+        evidence::publish("The truth table", &format!("{what}\n{text}"));
     }
 }
