@@ -99,7 +99,7 @@ pub struct Special {
     pub limited: bool,
     /// Whether the host's cgroups are mounted.
     pub sees_host: bool,
-    /// Whether a filter of system calls forbids to map huge pages.
+    /// Whether the filter of system calls forbids to map huge pages, too.
     pub filtered: bool,
 }
 
@@ -163,6 +163,48 @@ fn config(program: &Path, cgroup: &str, limit: u64) -> Value {
     })
 }
 
+/// What the runtimes' default profile refuses of what one might have used, and perhaps to map huge pages too.
+fn filter(huge_pages: bool) -> Value {
+    let refuse = |names: &[&str], errno: u32| json!({"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": errno});
+    let mut rules = vec![
+        refuse(
+            &[
+                "add_key",
+                "bpf",
+                "fanotify_init",
+                "get_mempolicy",
+                "keyctl",
+                "mbind",
+                "mount",
+                "name_to_handle_at",
+                "open_by_handle_at",
+                "perf_event_open",
+                "set_mempolicy",
+                "setns",
+                "umount2",
+                "unshare",
+                "userfaultfd",
+            ],
+            1,
+        ),
+        // The C library then falls back.
+        refuse(&["clone3"], 38),
+    ];
+    if huge_pages {
+        // MAP_HUGETLB in the flags.
+        let flag =
+            json!({"index": 3, "value": 0x40000, "valueTwo": 0x40000, "op": "SCMP_CMP_MASKED_EQ"});
+        rules.push(
+            json!({"names": ["mmap"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "args": [flag]}),
+        );
+    }
+    json!({
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "architectures": ["SCMP_ARCH_X86_64"],
+        "syscalls": rules,
+    })
+}
+
 fn exporter_config(lab: &Lab, program: &Path, cgroup: &str, special: Special) -> Value {
     let mut arguments: Vec<String> =
         ["/exporter", "--web.listen-address=127.0.0.1:0", "--poll.interval=100ms"]
@@ -193,16 +235,7 @@ fn exporter_config(lab: &Lab, program: &Path, cgroup: &str, special: Special) ->
         "resources": {"hugepageLimits": limits},
         "namespaces": namespaces,
     });
-    if special.filtered {
-        // MAP_HUGETLB in the flags.
-        let huge =
-            json!({"index": 3, "value": 0x40000, "valueTwo": 0x40000, "op": "SCMP_CMP_MASKED_EQ"});
-        linux["seccomp"] = json!({
-            "defaultAction": "SCMP_ACT_ALLOW",
-            "architectures": ["SCMP_ARCH_X86_64"],
-            "syscalls": [{"names": ["mmap"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1, "args": [huge]}],
-        });
-    }
+    linux["seccomp"] = filter(special.filtered);
     json!({
         "ociVersion": "1.0.2",
         "process": {

@@ -6,21 +6,28 @@ use super::Named;
 use super::mappings::Hugetlbfs;
 use crate::Lab;
 use crate::cgroup::Cgroup;
-use crate::harness::agent;
+use crate::harness::{agent, wait_for};
 use crate::machine::POOL_PAGES;
 use crate::tenant::Tenant;
 
 pub const BOTH: &[Named] = &[
     ("by_hand::the_story", the_story),
     ("by_hand::by_what_it_was_refused", by_what_it_was_refused),
+    ("by_hand::what_is_held_can_be_looked_at", held),
     ("by_hand::a_need_is_held_against_limits_and_pool", fit),
 ];
 
-/// Runs a command line in a cgroup: what it says, and its exit code.
-fn run(cgroup: &Cgroup, arguments: &[&str]) -> (String, Option<i32>) {
+/// A command line that will run in a cgroup.
+fn command(cgroup: &Cgroup, arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", r#"echo $$ > "$0/cgroup.procs" && exec "$@""#]).arg(cgroup.path());
-    let output = command.arg(agent::program()).args(arguments).output().expect("it runs");
+    command.arg(agent::program()).args(arguments);
+    command
+}
+
+/// Runs a command line in a cgroup: what it says, and its exit code.
+fn run(cgroup: &Cgroup, arguments: &[&str]) -> (String, Option<i32>) {
+    let output = command(cgroup, arguments).output().expect("it runs");
     let said = [output.stdout, output.stderr].concat();
     (String::from_utf8(said).expect("text"), output.status.code())
 }
@@ -91,6 +98,21 @@ fn by_what_it_was_refused(lab: &Lab) {
     check(&free, &["try", "--pages=1", "--pagesize=1Gi"], 2, &["the node's pool"]);
     check(&free, &["try", "--pages=1", "--pagesize=4Mi"], 2, &["Invalid argument"]);
     check(&free, &["try", "--pages=1", "--file=/tmp"], 1, &["/tmp is no hugetlbfs"]);
+}
+
+fn held(lab: &Lab) {
+    let cgroup = Cgroup::new(lab, "lab-try");
+    let arguments = ["try", "--pages=7", "--touch=2", "--yes", "--hold=60s"];
+    let mut trial = command(&cgroup, &arguments).spawn().expect("it runs");
+    let reserved = || cgroup.read("hugetlb.2MB.rsvd.current", "hugetlb.2MB.rsvd.usage_in_bytes");
+    let used = || cgroup.read("hugetlb.2MB.current", "hugetlb.2MB.usage_in_bytes");
+    let holds =
+        |pages: [u64; 2]| [reserved(), used()] == pages.map(|pages| (pages << 21).to_string());
+    wait_for("it to hold 7 and to use 2", || holds([7, 2]).then_some(()));
+    // Ended before its time, it gives everything back: its child ends with it.
+    trial.kill().expect("killed");
+    trial.wait().expect("its end");
+    wait_for("all to come back", || holds([0, 0]).then_some(()));
 }
 
 fn fit(lab: &Lab) {

@@ -1,0 +1,61 @@
+//! docs/evidence.md: what a whole run has shown, section by section.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+
+/// Lines about the touch-probe.
+static PROBING: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Whether this is a run that takes its time.
+pub fn is_long() -> bool {
+    std::env::var("HUGETLB_LAB").is_ok_and(|wish| wish == "long")
+}
+
+/// Prints a line about the touch-probe and keeps it.
+pub fn of_probe(line: String) {
+    eprintln!("{line}");
+    PROBING.lock().expect("the lines").push(line);
+}
+
+/// Publishes what was kept.
+pub fn publish_probing() {
+    let lines = PROBING.lock().expect("the lines");
+    let lines: Vec<String> = lines.iter().map(|line| format!("- {line}\n")).collect();
+    if !lines.is_empty() {
+        publish("The touch-probe", &format!("\n{}", lines.concat()));
+    }
+}
+
+/// Writes a section, in place of the one of that name; only with `HUGETLB_LAB=long`.
+pub fn publish(name: &str, text: &str) {
+    if !is_long() {
+        return;
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/evidence.md");
+    let before = fs::read_to_string(&path).unwrap_or_else(|_| "# Evidence\n".to_owned());
+    let kernel = Command::new("uname").arg("-sr").output().expect("uname").stdout;
+    let now = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+    let head = format!(
+        "{}, {}, `HUGETLB_LAB=long cargo test --test lab`.",
+        now.split('T').next().unwrap_or_default(),
+        String::from_utf8_lossy(&kernel).trim(),
+    );
+    let section = format!("## {name}\n\n{head}\n{text}");
+    fs::write(&path, with_section(&before, name, &section)).expect("docs/evidence.md is written");
+}
+
+/// A document with this as its section of that name.
+fn with_section(document: &str, name: &str, section: &str) -> String {
+    let mut parts: Vec<String> = document.split("\n## ").map(str::to_owned).collect();
+    let title = parts.remove(0).trim_end().to_owned();
+    let mut sections: Vec<String> = parts
+        .iter()
+        .filter(|part| part.lines().next() != Some(name))
+        .map(|part| format!("## {}\n", part.trim_end()))
+        .collect();
+    sections.push(format!("{}\n", section.trim_end()));
+    sections.sort();
+    format!("{title}\n\n{}", sections.join("\n"))
+}
