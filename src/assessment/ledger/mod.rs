@@ -6,7 +6,7 @@
 //! need      = a leaf's is its committed; else what belongs to no living child, and of each child what it
 //!             needs, but no more than its own limit lets it have; never more than is committed here
 //! shortfall = need less limit, of a cgroup with a limit; need being no more than what is used, and still to be
-//!             touched here and everywhere above
+//!             touched here, everywhere above, and of the pool
 //! ```
 //!
 //! A child that over-commits its own limit must not make its healthy sibling look short; pages that a dead
@@ -52,6 +52,10 @@ struct Account {
     asked: Bytes,
     committed: Reading<Bytes>,
     need: Reading<Bytes>,
+    /// The same if each of its children touches its own and nobody else's.
+    need_apart: Reading<Bytes>,
+    /// Whether it would be short but for what the figures above say is touched already.
+    is_netted: bool,
     /// Charged here, or mapped here, and reserved elsewhere.
     foreign: Bytes,
     /// The sum of its children's, and theirs.
@@ -144,15 +148,18 @@ impl Account {
             asked: Bytes::ZERO,
             committed: committed(hugetlb, unreserved),
             need: Reading::Absent,
+            need_apart: Reading::Absent,
+            is_netted: false,
             foreign,
             foreign_below: below.foreign,
         };
-        account.need = match (account.committed, below.any) {
+        (account.need_apart, account.need) = match (account.committed, below.any) {
             (Reading::Present(committed), true) => {
                 let own = committed.less(below.committed);
-                below.need.map(|need| Bytes(need.0.saturating_add(own.0)).min(committed))
+                let apart = below.need.map(|need| Bytes(need.0.saturating_add(own.0)));
+                (apart, apart.map(|need| need.min(committed)))
             }
-            (committed, _) => committed,
+            (committed, _) => (committed, committed),
         };
         account
     }
@@ -167,10 +174,17 @@ impl Account {
         }
     }
 
-    /// Mapped, and not yet touched.
-    fn outstanding(&self) -> Option<Bytes> {
+    /// Mapped, and not yet touched: no more than the pool keeps for anyone, since what is reserved here may be
+    /// touched by others, also by processes in no cgroup.
+    fn outstanding(&self, pool: &PoolRoom) -> Option<Bytes> {
         let (usage, reserved) = (self.usage.present()?, self.reserved.present()?);
-        Some(Bytes(reserved.less(usage).0.saturating_add(self.unreserved.0)))
+        let kept = reserved.less(usage).min(pool.most_reserved());
+        Some(Bytes(kept.0.saturating_add(self.unreserved.0)))
+    }
+
+    /// Charged here or below and reserved elsewhere.
+    fn foreign_within(&self) -> Bytes {
+        self.foreign.max(self.foreign_below)
     }
 }
 
@@ -196,8 +210,7 @@ impl Below {
         self.committed = Bytes(self.committed.0.saturating_add(committed.0));
         self.need = if child.need == Reading::Absent { self.need } else { self.need.plus(capped) };
         self.unreserved = Bytes(self.unreserved.0.saturating_add(child.unreserved.0));
-        let foreign = child.foreign.max(child.foreign_below);
-        self.foreign = Bytes(self.foreign.0.saturating_add(foreign.0));
+        self.foreign = Bytes(self.foreign.0.saturating_add(child.foreign_within().0));
         self.any = true;
     }
 }
@@ -235,6 +248,11 @@ impl PoolRoom {
             unknown => unknown,
         };
         Self { unreserved: room, reserved: pool.bytes(pool.reserved) }
+    }
+
+    /// The most that can still be touched of what is reserved.
+    fn most_reserved(&self) -> Bytes {
+        self.reserved.present().unwrap_or(Bytes(u64::MAX))
     }
 }
 

@@ -124,8 +124,11 @@ pub(super) fn of_accounts(
     let mut outlooks = Vec::with_capacity(accounts.len());
     for (account, cgroup) in accounts.iter_mut().zip(&snapshot.cgroups) {
         let above = account.parent.and_then(|parent| chains.get(parent)).copied();
-        let chain = Chain::of(account, &cgroup.owner, above.unwrap_or_default());
+        let own = account.outstanding(pool);
+        let chain = Chain::of(account, &cgroup.owner, own, above.unwrap_or_default());
         account.asked = chain.let_through(account.unreserved_here);
+        account.is_netted = shortfall(account, own).is_some()
+            && shortfall(account, chain.outstanding) == Reading::Present(Bytes::ZERO);
         outlooks.push(outlook(account, &chain, pool));
         chains.push(chain);
     }
@@ -133,7 +136,8 @@ pub(super) fn of_accounts(
 }
 
 impl Chain {
-    fn of(account: &Account, owner: &Owner, above: Self) -> Self {
+    /// Of one account with what is outstanding there, and all above it.
+    fn of(account: &Account, owner: &Owner, own: Option<Bytes>, above: Self) -> Self {
         let room = match account.limit {
             Reading::Present(Limit::At(limit)) => account.usage.map(|usage| limit.less(usage)),
             Reading::Failed => Reading::Failed,
@@ -143,7 +147,7 @@ impl Chain {
             (Reading::Present(own), Reading::Present(above)) => own <= above,
             (own, _) => own != Reading::Absent,
         };
-        let outstanding = match (account.outstanding(), above.outstanding) {
+        let outstanding = match (own, above.outstanding) {
             (Some(own), Some(above)) => Some(own.min(above)),
             (own, above) => own.or(above),
         };
@@ -227,7 +231,7 @@ fn outlook(account: &Account, chain: &Chain, pool: &PoolRoom) -> Outlook {
         (_, Some(pool)) => (Reading::Present(pool), Some(ShortOf::Pool)),
         (unknown, None) => (unknown, None),
     };
-    let pool_room = match account.outstanding() {
+    let pool_room = match account.outstanding(pool) {
         Some(outstanding) => {
             pool.unreserved.plus(Reading::Present(outstanding.less(account.unreserved)))
         }

@@ -31,8 +31,8 @@ pub(super) fn tell(
     pool: &PoolRoom,
 ) {
     let contested = is_contested(accounts, pool);
-    let is_foreign = |account: &Account| account.foreign > Bytes::ZERO;
-    if !contested && !accounts.iter().any(is_foreign) {
+    let may_be = |account: &Account| account.foreign > Bytes::ZERO || account.is_netted;
+    if !contested && !accounts.iter().any(may_be) {
         return;
     }
     let pods = pods(snapshot);
@@ -49,11 +49,12 @@ pub(super) fn tell(
         }
         let pod = pod.and_then(|pod| accounts.get(pod));
         let beside = pod.map_or(Bytes::ZERO, |pod| foreign_beside(pod, account));
-        let outside = outside.less(pod.unwrap_or(account).foreign);
-        if short > Bytes::ZERO && (beside > Bytes::ZERO || outside >= short) {
+        let outside = outside.less(pod.map_or(account.foreign, Account::foreign_within));
+        if short > Bytes::ZERO && (beside > Bytes::ZERO || outside >= short) || account.is_netted {
             return Some(Uncertainty::ReservedPagesTouchedElsewhere);
         }
-        (short == Bytes::ZERO && may_be_short_within(account)).then_some(Uncertainty::WithinItself)
+        (short == Bytes::ZERO && may_be_short_within(account, pool))
+            .then_some(Uncertainty::WithinItself)
     };
     let told: Vec<_> = accounts.iter().enumerate().map(judge).collect();
     for (outlook, uncertainty) in outlooks.iter_mut().zip(told) {
@@ -76,19 +77,25 @@ fn receives_unknown(account: &Account, pool: &PoolRoom) -> bool {
     let (Some(limit), Some(usage)) = (account.limit.finite(), account.usage.present()) else {
         return false;
     };
-    let to_come = pool.reserved.present().unwrap_or(Bytes(u64::MAX));
-    let most = usage.0.saturating_add(to_come.0).saturating_add(account.unreserved.0);
-    account.foreign > Bytes::ZERO && most > limit.0
+    account.foreign > Bytes::ZERO && most_ever(account, usage, pool) > limit
 }
 
-/// A limit owner whose children's limits keep it from being short only if each touches its own.
-fn may_be_short_within(account: &Account) -> bool {
-    let limit = match account.bound() {
-        Reading::Present(Limit::At(limit)) => limit,
-        _ => return false,
+/// A limit owner whose children's limits keep it from being short only if each touches its own, or only if what
+/// some of them touch is what the others have reserved: it may as well be another pod's.
+fn may_be_short_within(account: &Account, pool: &PoolRoom) -> bool {
+    let (Reading::Present(Limit::At(limit)), Some(usage)) =
+        (account.bound(), account.usage.present())
+    else {
+        return false;
     };
-    account.foreign_below > Bytes::ZERO
-        && account.committed.present().is_some_and(|committed| committed > limit)
+    let most = account.committed.present().max(account.need_apart.present()).unwrap_or_default();
+    account.foreign_below > Bytes::ZERO && most.min(most_ever(account, usage, pool)) > limit
+}
+
+/// What it would use if it touched all that the pool keeps for anyone, and all it mapped without a reservation.
+fn most_ever(account: &Account, usage: Bytes, pool: &PoolRoom) -> Bytes {
+    let to_come = pool.most_reserved().0.saturating_add(account.unreserved.0);
+    Bytes(usage.0.saturating_add(to_come))
 }
 
 /// Pages that are charged in the same pod and reserved elsewhere, but not in this account.
@@ -96,15 +103,15 @@ fn foreign_beside(pod: &Account, account: &Account) -> Bytes {
     pod.foreign_below.less(account.foreign.max(account.foreign_below))
 }
 
-/// Pages that pods and services are charged for and have not reserved themselves. What containers of one
-/// pod reserve for each other their pod has reserved.
+/// Pages that pods and services, or containers in them, are charged for and have not reserved themselves. What
+/// one container of a pod reserves and another touches may be the same pages, or not.
 fn foreign_of_all(accounts: &[Account], snapshot: &Snapshot, pods: &[Option<usize>]) -> Bytes {
     let all = accounts.iter().zip(&snapshot.cgroups).zip(pods).enumerate();
     let alone = all.filter(|(index, ((account, cgroup), pod))| match pod {
         Some(pod) => pod == index,
         None => *cgroup.owner != Owner::Tier && account.foreign_below == Bytes::ZERO,
     });
-    total(alone.map(|(_, ((account, _), _))| account.foreign))
+    total(alone.map(|(_, ((account, _), _))| account.foreign_within()))
 }
 
 fn total(bytes: impl Iterator<Item = Bytes>) -> Bytes {
