@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Outlook};
 use super::{Identity, PodState, TenantSize, Thresholds};
 use crate::history::History;
 use crate::identity::{Owner, PodUid, QosClass};
-use crate::snapshot::{Hugetlb, Snapshot};
+use crate::snapshot::{Hugetlb, Reading, Snapshot};
 use crate::units::Bytes;
 
 /// The pods to show, by UID.
@@ -22,7 +22,7 @@ pub(super) fn states(
         let Owner::Pod(pod) = &*cgroup.owner else { continue };
         let size = |hugetlb: &Hugetlb| {
             let page_size = hugetlb.page_size;
-            let (tally, grant) = history.pod(&pod.uid, page_size).unzip();
+            let (tally, grant) = history.pod(&cgroup.path, page_size).unzip();
             TenantSize {
                 outlook: ledger.outlook(index, page_size),
                 grant: grant.unwrap_or_default(),
@@ -45,13 +45,17 @@ pub(super) fn states(
                 || size.is_active()
                 || size.outlook.unreserved > Bytes::ZERO
         });
-        pods.insert(&pod.uid, (pod.qos, sizes));
+        let (_, known) = pods.entry(&pod.uid).or_insert_with(|| (pod.qos, Vec::new()));
+        add(known, sizes, |known, other| known.add_cgroup(&other));
     }
     for (uid, qos, tallies) in history.dead_pods() {
-        let sizes = tallies
-            .map(|(page_size, tally)| TenantSize::of_the_dead(page_size, tally))
-            .filter(TenantSize::was_refused);
-        pods.entry(uid).or_insert_with(|| (qos, sizes.collect()));
+        let (_, known) = pods.entry(uid).or_insert_with(|| (qos, Vec::new()));
+        for (page_size, tally) in tallies {
+            let dead = TenantSize::of_the_dead(page_size, tally);
+            if dead.was_refused() {
+                add(known, vec![dead], |known, _| known.add_past(tally));
+            }
+        }
     }
     let none: Arc<str> = Arc::from("");
     pods.into_iter()
@@ -64,6 +68,42 @@ pub(super) fn states(
         .collect()
 }
 
+/// Adds the sizes of another cgroup of the same pod.
+fn add(
+    known: &mut Vec<TenantSize>,
+    others: Vec<TenantSize>,
+    merge: impl Fn(&mut TenantSize, TenantSize),
+) {
+    if known.is_empty() {
+        *known = others;
+        return;
+    }
+    for other in others {
+        match known.iter_mut().find(|size| size.page_size == other.page_size) {
+            Some(size) => merge(size, other),
+            None => known.push(other),
+        }
+    }
+    known.sort_by_key(|size| size.page_size);
+}
+
+impl TenantSize {
+    /// A second cgroup of the same pod, as a change of the cgroup driver leaves behind: what both hold and were
+    /// refused adds up. Limits and outlook are of the one in more danger, or else of the one that holds more.
+    fn add_cgroup(&mut self, other: &Self) {
+        let is_worse = other.danger() > self.danger();
+        let outlook = if is_worse { other.outlook } else { self.outlook };
+        self.add_instance(other, is_worse);
+        self.outlook = outlook;
+    }
+
+    fn danger(&self) -> (Bytes, bool, bool, Bytes) {
+        let Outlook { shortfall, uncertainty, .. } = self.outlook;
+        let short = shortfall.present().unwrap_or_default();
+        (short, uncertainty.is_some(), shortfall == Reading::Failed, self.held())
+    }
+}
+
 /// The labels of a container of a pod, or of the pod itself.
 pub(super) fn identity(uid: &PodUid, container: Arc<str>, history: &History) -> Identity {
     let name = history.pod_name(uid);
@@ -73,5 +113,61 @@ pub(super) fn identity(uid: &PodUid, container: Arc<str>, history: &History) -> 
         instance: None,
         container,
         uid: uid.shared(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::findings::example::{PG, figures};
+    use super::super::{Assessment, assess};
+    use super::*;
+    use crate::history::Retention;
+    use crate::snapshot::example::node;
+    use crate::snapshot::{Failures, Limit};
+
+    const OLD: &str = "/kubepods/burstable/podu";
+    const NEW: &str = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podu.slice";
+
+    fn refused(hugetlb: Hugetlb, count: u64) -> Hugetlb {
+        let hierarchical = Reading::Present(count);
+        Hugetlb { failures: Failures::V2 { hierarchical, local: Reading::Absent }, ..hugetlb }
+    }
+
+    fn assessed(polls: &[Snapshot]) -> Assessment {
+        let mut history = History::new(Retention::default());
+        polls.iter().for_each(|snapshot| history.update(snapshot));
+        assess(polls.last().expect("one"), &history, &Thresholds::default())
+    }
+
+    #[test]
+    fn a_pod_with_two_cgroups_is_one() {
+        let short = || refused(figures(Some(10), (30, 4)), 5);
+        let rest = || refused(figures(Some(50), (8, 8)), 1);
+        for (old, new) in [(short(), rest()), (rest(), short())] {
+            let snapshot = node(Duration::ZERO).with(OLD, old).with(NEW, new);
+            let assessment = assessed(&[snapshot.clone(), snapshot]);
+            let [pod] = &assessment.pods[..] else { panic!("one: {:?}", assessment.pods) };
+            let size = &pod.sizes[0];
+            assert_eq!(
+                (size.usage, size.reserved),
+                (Reading::Present(Bytes(12 * PG)), Reading::Present(Bytes(38 * PG)))
+            );
+            assert_eq!(size.failures, Reading::Present(6));
+            assert_eq!(size.outlook.shortfall, Reading::Present(Bytes(20 * PG)));
+            assert_eq!(size.outlook.committed, Reading::Present(Bytes(30 * PG)));
+            assert_eq!(size.limit, Reading::Present(Limit::At(Bytes(10 * PG))));
+        }
+    }
+
+    #[test]
+    fn the_one_that_is_gone_is_remembered_for_what_was_refused() {
+        let new = || figures(Some(50), (8, 8));
+        let both = node(Duration::ZERO).with(OLD, refused(new(), 5)).with(NEW, new());
+        let one = node(Duration::from_secs(2)).with(NEW, new());
+        let assessment = assessed(&[both, one]);
+        assert_eq!(assessment.pods.len(), 1);
+        assert_eq!(assessment.pods[0].sizes[0].failures, Reading::Present(5));
     }
 }

@@ -55,7 +55,8 @@ pub struct History {
     polls: u64,
     /// Names of pods, here or remembered. A container may lie outside its pod's cgroup.
     names: HashMap<PodUid, PodName>,
-    pods: HashMap<PodUid, PodRecord>,
+    /// Pods' cgroups by path: after a change of the cgroup driver a pod has two.
+    pods: HashMap<Arc<str>, PodRecord>,
     /// Living containers by id.
     instances: HashMap<ContainerId, InstanceRecord>,
     /// What the dead instances of a container left behind.
@@ -155,8 +156,8 @@ impl History {
     }
 
     /// What is remembered of a living pod's own cgroup, and what became of its grant.
-    pub fn pod(&self, uid: &PodUid, page_size: PageSize) -> Option<(Tally, Grant)> {
-        self.pods.get(uid)?.sizes.get(&page_size).map(|record| (record.tally(), record.grant))
+    pub fn pod(&self, path: &str, page_size: PageSize) -> Option<(Tally, Grant)> {
+        self.pods.get(path)?.sizes.get(&page_size).map(|record| (record.tally(), record.grant))
     }
 
     /// The time of the newest snapshot, since the start.
@@ -164,12 +165,13 @@ impl History {
         self.now
     }
 
-    /// Pods that are gone and are remembered for what was refused them.
+    /// Pods' cgroups that are gone and are remembered for what was refused them.
     pub fn dead_pods(
         &self,
     ) -> impl Iterator<Item = (&PodUid, QosClass, impl Iterator<Item = (PageSize, Tally)>)> {
-        self.pods.iter().filter(|(_, pod)| pod.seen.poll != self.polls).map(|(uid, pod)| {
-            (uid, pod.qos, pod.sizes.iter().map(|(page_size, record)| (*page_size, record.tally())))
+        self.pods.values().filter(|pod| pod.seen.poll != self.polls).map(|pod| {
+            let tallies = pod.sizes.iter().map(|(page_size, record)| (*page_size, record.tally()));
+            (&pod.uid, pod.qos, tallies)
         })
     }
 
@@ -186,7 +188,9 @@ impl History {
         let seen = Seen { poll: self.polls, at: self.now };
         let young = self.polls > 1;
         self.name_pod(see.snapshot, &pod.uid);
-        let record = self.pods.entry(pod.uid.clone()).or_insert_with(|| PodRecord {
+        let path = Arc::clone(&see.cgroup.path);
+        let record = self.pods.entry(path).or_insert_with(|| PodRecord {
+            uid: pod.uid.clone(),
             qos: pod.qos,
             sizes: BTreeMap::new(),
             seen,

@@ -13,6 +13,7 @@ use crate::units::{Bytes, PageSize};
 
 #[derive(Debug)]
 pub(super) struct PodRecord {
+    pub(super) uid: PodUid,
     pub(super) qos: QosClass,
     pub(super) sizes: BTreeMap<PageSize, Record>,
     pub(super) seen: Seen,

@@ -1,6 +1,7 @@
 //! What is done with the dead: their counters are handed on, and in the end they are forgotten.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ContainerKey, History};
@@ -28,7 +29,7 @@ impl History {
     pub(super) fn forget(&mut self) {
         self.forget_pods();
         self.forget_containers();
-        let mut known: HashSet<&PodUid> = self.pods.keys().collect();
+        let mut known: HashSet<&PodUid> = self.pods.values().map(|pod| &pod.uid).collect();
         known.extend(self.instances.values().map(|instance| &instance.uid));
         known.extend(self.past.keys().map(|key| &key.uid));
         self.names.retain(|uid, _| known.contains(uid));
@@ -41,9 +42,9 @@ impl History {
             pod.seen.poll == polls || (pod.was_refused() && !too_old(pod.seen.at))
         });
         let dead = self.pods.iter().filter(|(_, pod)| pod.seen.poll != polls);
-        let dead = dead.map(|(uid, pod)| (pod.seen.at, uid.clone())).collect();
-        for (_, uid) in surplus(dead, retention.most_dead) {
-            self.pods.remove(&uid);
+        let dead = dead.map(|(path, pod)| (pod.seen.at, Arc::clone(path))).collect();
+        for (_, path) in surplus(dead, retention.most_dead) {
+            self.pods.remove(&path);
         }
     }
 

@@ -138,7 +138,22 @@ fn a_peak_is_the_most_that_was_seen() {
     for (second, bytes) in [(0, 5), (2, 9), (4, 1)] {
         history.update(&node(seconds(second)).with("/kubepods/podu", hugetlb(bytes, 0)));
     }
-    assert_eq!(history.pod(&uid("u"), page_size()).map(|(tally, _)| tally.peak), Some(Bytes(9)));
+    assert_eq!(
+        history.pod("/kubepods/podu", page_size()).map(|(tally, _)| tally.peak),
+        Some(Bytes(9))
+    );
+}
+
+#[test]
+fn two_cgroups_of_one_pod_are_counted_apart() {
+    let old = "/kubepods/burstable/podu";
+    let new = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podu.slice";
+    let mut history = History::new(Retention::default());
+    for second in [0, 2, 4] {
+        history.update(&node(seconds(second)).with(old, hugetlb(0, 5)).with(new, hugetlb(0, 1)));
+    }
+    let failures = |path| history.pod(path, page_size()).map(|(tally, _)| tally.failures);
+    assert_eq!((failures(old), failures(new)), (Some(5), Some(1)));
 }
 
 #[test]
@@ -155,7 +170,10 @@ fn an_unreadable_counter_is_no_reset() {
     {
         history.update(&with(second, failures));
     }
-    assert_eq!(history.pod(&uid("u"), page_size()).map(|(tally, _)| tally.failures), Some(5));
+    assert_eq!(
+        history.pod("/kubepods/podu", page_size()).map(|(tally, _)| tally.failures),
+        Some(5)
+    );
 }
 
 /// A node that a crash loop runs on for years.
@@ -197,7 +215,7 @@ fn a_containers_reservation_limit_makes_its_pods_refusals_perhaps_harmless() {
             .with_container("u", 1, container)
     };
     let faults = |history: &History| {
-        history.pod(&uid("u"), page_size()).map(|(tally, _)| tally.refusals.faults)
+        history.pod("/kubepods/podu", page_size()).map(|(tally, _)| tally.refusals.faults)
     };
     history.update(&poll(0, true));
     history.update(&poll(1, true));

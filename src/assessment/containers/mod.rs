@@ -229,7 +229,7 @@ impl Merged {
 
 impl TenantSize {
     /// Another instance of the same container: what it holds and was refused adds up, limits are the newest's.
-    fn add_instance(&mut self, other: &Self, other_is_newest: bool) {
+    pub(super) fn add_instance(&mut self, other: &Self, other_is_newest: bool) {
         self.usage = self.usage.plus(other.usage);
         self.reserved = self.reserved.plus(other.reserved);
         self.failures = self.failures.plus(other.failures);
@@ -252,7 +252,7 @@ impl TenantSize {
     }
 
     /// What earlier instances left behind.
-    fn add_past(&mut self, past: Tally) {
+    pub(super) fn add_past(&mut self, past: Tally) {
         self.failures = self.failures.and_then(|failures| failures.checked_add(past.failures));
         self.peak_usage = self.peak_usage.map(|peak| peak.max(past.peak));
         self.last_failure = self.last_failure.max(past.last_failure);
