@@ -10,7 +10,7 @@ pub(super) const RULE: Rule = Rule {
     severity: Severity::Warning,
     summary: "Pages are charged elsewhere than they are reserved, so whether a limit will be hit can't be told.",
     foretells: "Perhaps a SIGBUS: whoever touches a page first is charged for it, whoever mapped it first reserved it, and here these are not the same cgroup.",
-    evidence: "A cgroup uses more than it has reserved (`hugetlb.*.current` above `hugetlb.*.rsvd.current`), or, with `--collector.mappings`, has mapped more shared pages than are reserved in it; and a limit is near enough to matter. The cases: a hugetlbfs file or a System V segment that two containers or two pods map; one that outlived the container that made it; a process that was moved to another cgroup; a file that a process in no cgroup mapped first; MAP_NORESERVE mappings of several containers that the pool can't serve all. `hugetlb_container_shortfall_bytes` is absent while it holds.",
+    evidence: "A cgroup uses more than it has reserved (`hugetlb.*.current` above `hugetlb.*.rsvd.current`), or, with `--collector.mappings`, has mapped more shared pages than are reserved in it; and a limit is near enough to matter. The cases: a hugetlbfs file or a System V segment that two containers or two pods map; one that outlived the container that made it; a process that was moved to another cgroup; a file that a process in no cgroup mapped first; MAP_NORESERVE mappings of several containers of one object, or that the pool can't serve all. `hugetlb_container_shortfall_bytes` is absent while it holds.",
     false_alarms: "It is raised where nothing may ever happen: nobody may touch the rest. Without `--collector.mappings` a case is seen only from the first page that was touched on the other side.",
     remedy: "Let the container that touches the pages be the first to map them, or give every container that maps them a limit that covers them all.",
     find,
@@ -49,6 +49,9 @@ fn finding(
         }
         Uncertainty::WithinItself => {
             "has reserved more than it may touch, and its containers touch each other's pages: whose limit applies is not known"
+        }
+        Uncertainty::ContestedPages => {
+            "has mapped without a reservation what others map too, and who touches it first pays for it"
         }
         Uncertainty::PoolContested => {
             "has mapped pages without a reservation, and the pool can't serve all such mappings of the node"

@@ -1,9 +1,10 @@
 //! What the containers' processes have mapped, as far as that is looked for.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
+use super::ranges::Objects;
 use crate::identity::Owner;
-use crate::snapshot::{Mapping, Snapshot};
+use crate::snapshot::{Hugetlb, Mapping, Snapshot};
 use crate::units::{Bytes, PageSize};
 
 /// What processes of a cgroup have mapped of one page size.
@@ -11,8 +12,34 @@ use crate::units::{Bytes, PageSize};
 pub(super) struct Mapped {
     /// Without a reservation, and not yet touched.
     pub(super) unreserved: Bytes,
-    /// With a reservation and shared: it may be charged here or to whoever mapped it first.
+    /// What of its children's several map: each counts it.
+    pub(super) counted_twice: Bytes,
+    /// Without a reservation, and others map it too: who touches it first pays for it.
+    pub(super) contested: Bytes,
+    /// Shared, and reserved by somebody: it may be charged here or to whoever mapped it first.
     pub(super) reserved: Bytes,
+}
+
+/// A container's mappings, and where in the tree they count.
+struct Tenant<'a> {
+    place: usize,
+    pod: Option<usize>,
+    /// What its cgroup has reserved; on a kernel that does not tell, what it uses.
+    reserved: Option<Bytes>,
+    mappings: Vec<&'a Mapping>,
+}
+
+/// What is mapped by one container, or by all of a pod.
+struct Held {
+    /// Shared, and reserved by whoever mapped it first.
+    reserved: Objects,
+    /// Shared, and reserved by nobody.
+    unreserved: Objects,
+    /// The same of private mappings.
+    private: Bytes,
+    /// What of both is touched for certain, and what the cgroup's figures say.
+    seen: Bytes,
+    charged: Bytes,
 }
 
 /// By the index of the cgroup: a container's innermost, and its pod's. Unreserved pages are the
@@ -22,44 +49,113 @@ pub(super) fn of_cgroups(
     page_size: PageSize,
     inner: &[Option<usize>],
 ) -> HashMap<usize, Mapped> {
-    let mut found = HashMap::new();
-    let Some(mappings) = snapshot.mappings.as_ref().filter(|all| !all.containers.is_empty()) else {
-        return found;
-    };
-    let mut pods: BTreeMap<usize, BTreeSet<_>> = BTreeMap::new();
-    for (index, cgroup) in snapshot.cgroups.iter().enumerate() {
-        let Owner::Container(container) = &*cgroup.owner else { continue };
-        let Some(mapped) = mappings.containers.get(&container.id) else { continue };
-        let of_size: Vec<&Mapping> =
-            mapped.iter().filter(|mapping| mapping.page_size == page_size).collect();
-        let place = inner.get(index).copied().flatten().unwrap_or(index);
-        let reserved = cgroup.of_size(page_size).and_then(|hugetlb| hugetlb.reserved.present());
-        found.insert(place, sum(&of_size, reserved.unwrap_or_default()));
-        let shared = of_size.iter().filter(|mapping| mapping.reserved && mapping.shared);
-        if let Some(pod) = cgroup.parent.filter(|_| container.in_pod_cgroup) {
-            let objects = shared.map(|mapping| (mapping.object, mapping.size));
-            pods.entry(pod).or_default().extend(objects);
-        }
+    let tenants = tenants(snapshot, page_size, inner);
+    let all = tenants.iter().flat_map(|tenant| tenant.mappings.iter().copied());
+    let promised = Objects::of(all.filter(|mapping| mapping.shared && mapping.reserved));
+    let held: Vec<Held> = tenants.iter().map(|tenant| Held::of(tenant, &promised)).collect();
+    let mut found = HashMap::with_capacity(held.len());
+    let several = Objects::several(held.iter().map(|held| &held.unreserved));
+    for (tenant, held) in tenants.iter().zip(&held) {
+        found.insert(tenant.place, held.mapped(&several));
     }
-    for (pod, objects) in pods {
-        let reserved = total(objects.iter().map(|(_, size)| *size));
-        found.insert(pod, Mapped { unreserved: Bytes::ZERO, reserved });
+    let mut pods: BTreeMap<Option<usize>, Vec<&Held>> = BTreeMap::new();
+    for (tenant, held) in tenants.iter().zip(&held) {
+        pods.entry(tenant.pod).or_default().push(held);
+    }
+    let pods: Vec<(Option<usize>, Held, Bytes)> = pods
+        .into_iter()
+        .map(|(pod, held)| (pod, Held::together(&held), total(held.iter().map(|h| h.to_come()))))
+        .collect();
+    let several = Objects::several(pods.iter().map(|(_, held, _)| &held.unreserved));
+    for (pod, held, apart) in &pods {
+        let Some(pod) = *pod else { continue };
+        let mapped = held.mapped(&several);
+        let counted_twice = apart.less(mapped.unreserved);
+        found.insert(pod, Mapped { unreserved: Bytes::ZERO, counted_twice, ..mapped });
     }
     found
 }
 
-/// A page that was touched without a reservation counts as reserved from then on. So of what the cgroup
-/// has reserved, the part that no reserved mapping explains is touched pages of the others; no less than
-/// one process is seen to have touched, no more than is mapped.
-fn sum(mapped: &[&Mapping], reserved_here: Bytes) -> Mapped {
-    let of = |reserved: bool| mapped.iter().filter(move |mapping| mapping.reserved == reserved);
-    let unreserved = total(of(false).map(|mapping| mapping.size));
-    let seen = total(of(false).map(|mapping| mapping.touched)).min(unreserved);
-    let explained = total(of(true).map(|mapping| mapping.size));
-    let touched = reserved_here.less(explained).clamp(seen, unreserved);
-    Mapped {
-        unreserved: unreserved.less(touched),
-        reserved: total(of(true).filter(|mapping| mapping.shared).map(|mapping| mapping.size)),
+fn tenants<'a>(
+    snapshot: &'a Snapshot,
+    page_size: PageSize,
+    inner: &[Option<usize>],
+) -> Vec<Tenant<'a>> {
+    let Some(mappings) = snapshot.mappings.as_ref() else { return Vec::new() };
+    let mut tenants = Vec::with_capacity(mappings.containers.len());
+    for (index, cgroup) in snapshot.cgroups.iter().enumerate() {
+        let Owner::Container(container) = &*cgroup.owner else { continue };
+        let Some(mapped) = mappings.containers.get(&container.id) else { continue };
+        let known = |hugetlb: &Hugetlb| hugetlb.reserved.present().or(hugetlb.usage.present());
+        tenants.push(Tenant {
+            place: inner.get(index).copied().flatten().unwrap_or(index),
+            pod: cgroup.parent.filter(|_| container.in_pod_cgroup),
+            reserved: cgroup.of_size(page_size).and_then(known),
+            mappings: mapped.iter().filter(|mapping| mapping.page_size == page_size).collect(),
+        });
+    }
+    tenants
+}
+
+impl Held {
+    /// A page that was touched without a reservation counts as reserved from then on. So of what the cgroup
+    /// has reserved, the part that no reserved mapping explains is touched pages of the others; no less than
+    /// one process is seen to have touched, no more than is mapped. What others have reserved is no more to
+    /// come than what this container has.
+    fn of(tenant: &Tenant<'_>, promised: &Objects) -> Self {
+        let of = |reserved: bool, shared: bool| {
+            let all = tenant.mappings.iter().copied();
+            all.filter(move |mapping| mapping.reserved == reserved && mapping.shared == shared)
+        };
+        let private = total(of(false, false).map(|mapping| mapping.size));
+        let (own, asked) = (Objects::of(of(true, true)), Objects::of(of(false, true)));
+        let covered = asked.within(promised);
+        let private_reserved = total(of(true, false).map(|mapping| mapping.size));
+        let explained = Bytes(own.size().0.saturating_add(private_reserved.0));
+        let touched = of(false, true).chain(of(false, false)).map(|mapping| mapping.touched);
+        let held = Self {
+            reserved: Objects::all([&own, &covered].into_iter()),
+            unreserved: asked.without(promised),
+            private,
+            seen: total(touched).less(covered.size()),
+            charged: tenant.reserved.unwrap_or_default().less(explained),
+        };
+        let size = held.size();
+        match tenant.reserved {
+            Some(_) => Self { seen: held.seen.min(size), charged: held.charged.min(size), ..held },
+            // Of what it has touched nothing is known, so nothing is said to be to come.
+            None => Self { unreserved: Objects::default(), private: Bytes::ZERO, ..held },
+        }
+    }
+
+    /// All that several containers hold, what they share once.
+    fn together(all: &[&Self]) -> Self {
+        Self {
+            reserved: Objects::all(all.iter().map(|held| &held.reserved)),
+            unreserved: Objects::all(all.iter().map(|held| &held.unreserved)),
+            private: total(all.iter().map(|held| held.private)),
+            // Two processes may have touched the same pages, but only one is charged for each.
+            seen: all.iter().map(|held| held.seen).max().unwrap_or_default(),
+            charged: total(all.iter().map(|held| held.charged)),
+        }
+    }
+
+    fn size(&self) -> Bytes {
+        Bytes(self.unreserved.size().0.saturating_add(self.private.0))
+    }
+
+    fn to_come(&self) -> Bytes {
+        self.size().less(self.seen.max(self.charged))
+    }
+
+    /// Its figures, if these parts are held by others too.
+    fn mapped(&self, several: &Objects) -> Mapped {
+        Mapped {
+            unreserved: self.to_come(),
+            counted_twice: Bytes::ZERO,
+            contested: self.unreserved.within(several).size(),
+            reserved: self.reserved.size(),
+        }
     }
 }
 
@@ -86,8 +182,9 @@ mod tests {
 
     #[track_caller]
     fn check(mapped: &[Mapping], reserved_here: u64, unreserved: u64) {
-        let mapped: Vec<&Mapping> = mapped.iter().collect();
-        assert_eq!(sum(&mapped, Bytes(reserved_here)).unreserved, Bytes(unreserved));
+        let reserved = Some(Bytes(reserved_here));
+        let tenant = Tenant { place: 0, pod: None, reserved, mappings: mapped.iter().collect() };
+        assert_eq!(Held::of(&tenant, &Objects::default()).to_come(), Bytes(unreserved));
     }
 
     #[test]

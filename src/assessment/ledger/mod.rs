@@ -14,6 +14,7 @@
 
 mod mapped;
 mod outlook;
+mod ranges;
 mod uncertainty;
 
 use crate::snapshot::{Hugetlb, Limit, Pool, Reading, Snapshot};
@@ -60,6 +61,12 @@ struct Account {
     foreign: Bytes,
     /// The sum of its children's, and theirs.
     foreign_below: Bytes,
+    /// The same of what is charged, mapped or not.
+    foreign_touched: Bytes,
+    /// Mapped here without a reservation, and by others too.
+    contested: Bytes,
+    /// What its children's figures hold more than once of such.
+    counted_twice: Bytes,
 }
 
 /// What an account's children add up to.
@@ -70,6 +77,7 @@ struct Below {
     need: Reading<Bytes>,
     unreserved: Bytes,
     foreign: Bytes,
+    foreign_touched: Bytes,
     any: bool,
 }
 
@@ -131,11 +139,13 @@ impl Sheet {
 impl Account {
     fn of(hugetlb: &Hugetlb, parent: Option<usize>, below: Below, mapped: Mapped) -> Self {
         let unreserved = Bytes(below.unreserved.0.saturating_add(mapped.unreserved.0));
-        let foreign = match (hugetlb.usage, hugetlb.reserved) {
+        let unreserved = unreserved.less(mapped.counted_twice);
+        let (touched, foreign) = match (hugetlb.usage, hugetlb.reserved) {
             (Reading::Present(usage), Reading::Present(reserved)) => {
-                usage.less(reserved).max(mapped.reserved.less(usage.max(reserved)))
+                let touched = usage.less(reserved);
+                (touched, touched.max(mapped.reserved.less(usage.max(reserved))))
             }
-            _ => Bytes::ZERO,
+            _ => (Bytes::ZERO, Bytes::ZERO),
         };
         let mut account = Self {
             parent,
@@ -152,6 +162,9 @@ impl Account {
             is_netted: false,
             foreign,
             foreign_below: below.foreign,
+            foreign_touched: touched.max(below.foreign_touched),
+            contested: mapped.contested,
+            counted_twice: mapped.counted_twice,
         };
         (account.need_apart, account.need) = match (account.committed, below.any) {
             (Reading::Present(committed), true) => {
@@ -182,9 +195,10 @@ impl Account {
         Some(Bytes(kept.0.saturating_add(self.unreserved.0)))
     }
 
-    /// Charged here or below and reserved elsewhere.
+    /// Charged here or below and reserved elsewhere. Of what is only mapped the pod's own figures tell whether
+    /// it is reserved in it.
     fn foreign_within(&self) -> Bytes {
-        self.foreign.max(self.foreign_below)
+        self.foreign.max(self.foreign_touched)
     }
 }
 
@@ -210,7 +224,10 @@ impl Below {
         self.committed = Bytes(self.committed.0.saturating_add(committed.0));
         self.need = if child.need == Reading::Absent { self.need } else { self.need.plus(capped) };
         self.unreserved = Bytes(self.unreserved.0.saturating_add(child.unreserved.0));
-        self.foreign = Bytes(self.foreign.0.saturating_add(child.foreign_within().0));
+        let foreign = child.foreign.max(child.foreign_below);
+        self.foreign = Bytes(self.foreign.0.saturating_add(foreign.0));
+        self.foreign_touched =
+            Bytes(self.foreign_touched.0.saturating_add(child.foreign_touched.0));
         self.any = true;
     }
 }
@@ -222,6 +239,7 @@ impl Default for Below {
             need: Reading::Present(Bytes::ZERO),
             unreserved: Bytes::ZERO,
             foreign: Bytes::ZERO,
+            foreign_touched: Bytes::ZERO,
             any: false,
         }
     }

@@ -215,7 +215,9 @@ fn outlook(account: &Account, chain: &Chain, pool: &PoolRoom) -> Outlook {
     // What it has reserved the pool keeps for it; for the rest there must be pages that nobody reserved.
     // The pool is asked after the limits: it can't refuse what they do not let through.
     let by_pool = match pool.unreserved {
-        Reading::Present(room) if account.asked > room => Some(account.unreserved_here.less(room)),
+        Reading::Present(room) if account.asked > room && account.committed.present().is_some() => {
+            Some(account.unreserved_here.less(room))
+        }
         _ => None,
     };
     let of_limit = match (account.limit.finite(), account.bound().finite()) {

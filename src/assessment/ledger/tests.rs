@@ -12,6 +12,7 @@ use crate::snapshot::{MappedObject, Mapping, Mappings};
 use crate::units::Pages;
 use proptest::prelude::*;
 
+mod mapped;
 mod netting;
 
 const POD: &str = "/kubepods/podu";

@@ -18,6 +18,8 @@ pub enum Uncertainty {
     ReservedPagesTouchedElsewhere,
     /// Its children touch each other's pages; whose limit applies to the rest is not known.
     WithinItself,
+    /// It has mapped without a reservation what others map too; who touches it first pays for it.
+    ContestedPages,
     /// All that is mapped without a reservation is more than the pool can give; whose touch will be the
     /// first that fails is not known.
     PoolContested,
@@ -31,7 +33,9 @@ pub(super) fn tell(
     pool: &PoolRoom,
 ) {
     let contested = is_contested(accounts, pool);
-    let may_be = |account: &Account| account.foreign > Bytes::ZERO || account.is_netted;
+    let may_be = |account: &Account| {
+        account.foreign.max(account.contested) > Bytes::ZERO || account.is_netted
+    };
     if !contested && !accounts.iter().any(may_be) {
         return;
     }
@@ -53,6 +57,9 @@ pub(super) fn tell(
         if short > Bytes::ZERO && (beside > Bytes::ZERO || outside >= short) || account.is_netted {
             return Some(Uncertainty::ReservedPagesTouchedElsewhere);
         }
+        if short > Bytes::ZERO && account.contested >= short {
+            return Some(Uncertainty::ContestedPages);
+        }
         (short == Bytes::ZERO && may_be_short_within(account, pool))
             .then_some(Uncertainty::WithinItself)
     };
@@ -65,10 +72,33 @@ pub(super) fn tell(
     }
 }
 
-/// Whether the pool can't give all that is mapped without a reservation.
+/// Whether the pool can't give all that is mapped without a reservation and that the limits let through.
 fn is_contested(accounts: &[Account], pool: &PoolRoom) -> bool {
+    let Reading::Present(room) = pool.unreserved else { return false };
     let all = total(accounts.iter().map(|account| account.asked));
-    pool.unreserved.present().is_some_and(|room| all > room)
+    if all <= room {
+        return false;
+    }
+    // Containers that map one object together touch no more than there is of it.
+    let sharing = accounts.iter().enumerate().filter(|(_, pod)| pod.counted_twice > Bytes::ZERO);
+    let twice = sharing.map(|(index, pod)| {
+        let within = accounts.iter().filter(|account| is_below(accounts, account, index));
+        total(within.map(|account| account.asked)).less(pod.unreserved)
+    });
+    all.less(total(twice)) > room
+}
+
+/// Whether an account is anywhere below that one.
+fn is_below(accounts: &[Account], account: &Account, above: usize) -> bool {
+    let mut parent = account.parent;
+    while let Some(index) = parent {
+        if index == above {
+            return true;
+        }
+        // Parents stand before their children, so this ends.
+        parent = accounts.get(index).and_then(|account| account.parent);
+    }
+    false
 }
 
 /// A limit owner that is charged for pages reserved elsewhere, and whose limit does not cover all that may
