@@ -103,14 +103,14 @@ impl Watch {
                 }
             }
         }
-        self.decide(usage.unwrap_or_default());
+        self.decide(usage);
         self.before = usage.map(|usage| (usage, has_room));
     }
 
     /// The cgroup is gone, and with it whatever it used.
     pub(super) fn end(&mut self) {
         while self.undecided.is_some() {
-            self.decide(Bytes::ZERO);
+            self.decide(Some(Bytes::ZERO));
         }
     }
 
@@ -145,11 +145,13 @@ impl Watch {
         undecided.at = Some(now.since_start);
     }
 
-    fn decide(&mut self, usage: Bytes) {
+    fn decide(&mut self, usage: Option<Bytes>) {
         let Some(mut undecided) = self.undecided.take() else { return };
         let (count, at) = (undecided.count, undecided.at);
         let before = undecided.usage_before;
-        if before > Bytes::ZERO && usage.0 <= before.0 / 2 {
+        // What can't be read may have been full, and need not have fallen.
+        undecided.had_room &= usage.is_some();
+        if before > Bytes::ZERO && usage.is_some_and(|usage| usage.0 <= before.0 / 2) {
             self.refusals.add_faults(count, at);
         } else if undecided.polls_left > 0 {
             undecided.polls_left -= 1;

@@ -25,12 +25,22 @@ impl Story {
         failures: Failures,
         may_refuse_mappings: bool,
     ) -> (u64, u64, u64) {
+        self.poll_reading(Reading::Present(Bytes(used * PAGE)), room, failures, may_refuse_mappings)
+    }
+
+    fn poll_reading(
+        &mut self,
+        usage: Reading<Bytes>,
+        room: u64,
+        failures: Failures,
+        may_refuse_mappings: bool,
+    ) -> (u64, u64, u64) {
         self.seconds += 2;
         let now = Now {
             wall: SystemTime::UNIX_EPOCH + Duration::from_secs(self.seconds),
             since_start: Duration::from_secs(self.seconds),
         };
-        let hugetlb = Hugetlb { failures, ..hugetlb(used * PAGE, 0) };
+        let hugetlb = Hugetlb { failures, usage, ..hugetlb(0, 0) };
         assert_eq!(hugetlb.page_size, page_size());
         let chain = Chain { room: Room::Bytes(Bytes(room * PAGE)), may_refuse_mappings };
         self.watch.take_in(&hugetlb, chain, now);
@@ -95,6 +105,26 @@ fn without_room_or_without_knowing_it_may_be_either() {
     let mut old = Story { watch: Watch::new(false), seconds: 0 };
     assert_eq!(old.poll(10, 9, v2(7), true), (0, 0, 7), "before we came");
     assert_eq!(old.watch.refusals.last_ambiguous, None);
+}
+
+#[test]
+fn usage_that_can_not_be_read_has_not_fallen() {
+    for unreadable in 0..3 {
+        let mut story = Story::begin();
+        story.poll(10, 5, v2(0), true);
+        for poll in 0..3 {
+            if poll == unreadable {
+                story.poll_reading(Reading::Failed, 5, v2(1), true);
+            } else {
+                story.poll(10, 5, v2(1), true);
+            }
+        }
+        assert_eq!(story.told(), (0, 0, 1), "at {unreadable}");
+    }
+    let mut story = Story::begin();
+    story.poll(10, 5, v2(0), true);
+    story.poll_reading(Reading::Failed, 5, v2(1), true);
+    assert_eq!(story.poll(4, 5, v2(1), true), (1, 0, 0), "it fell behind our back");
 }
 
 #[test]
