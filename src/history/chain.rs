@@ -1,5 +1,6 @@
 //! What the limits above a cgroup leave it, in one snapshot.
 
+use crate::identity::Owner;
 use crate::snapshot::{Cgroup, Hugetlb, Limit, Reading, Snapshot};
 use crate::units::Bytes;
 
@@ -61,9 +62,11 @@ impl Chains {
         self.chains.get(start..end).unwrap_or_default()
     }
 
-    /// v2 counts in a pod what its containers were refused, so their reservation limits count there too.
+    /// v2 counts in a pod what its containers were refused, so their reservation limits count there too. crun
+    /// limits a container in `<scope>/container`, so the scope has no more room than that.
     fn tell_parents(&mut self, snapshot: &Snapshot) {
         for (index, cgroup) in snapshot.cgroups.iter().enumerate().rev() {
+            let is_inner = is_cruns(snapshot, cgroup);
             for (offset, hugetlb) in cgroup.hugetlb.iter().enumerate() {
                 let own = self.of_cgroup(index).get(offset).copied();
                 let parent = self.place(snapshot, cgroup, hugetlb);
@@ -71,6 +74,9 @@ impl Chains {
                     (own, parent.and_then(|place| self.chains.get_mut(place)))
                 {
                     parent.may_refuse_mappings |= own.may_refuse_mappings;
+                    if is_inner {
+                        parent.room = parent.room.min(own.room);
+                    }
                 }
             }
         }
@@ -83,6 +89,14 @@ impl Chains {
         let offset = snapshot.cgroups.get(parent)?.hugetlb.iter().position(same)?;
         Some(self.starts.get(parent)? + offset)
     }
+}
+
+/// Whether it is the cgroup that crun makes in a container's scope and puts the container into.
+fn is_cruns(snapshot: &Snapshot, cgroup: &Cgroup) -> bool {
+    let scope = cgroup.parent.and_then(|parent| snapshot.cgroups.get(parent));
+    *cgroup.owner == Owner::InsideContainer
+        && cgroup.path.ends_with("/container")
+        && scope.is_some_and(|scope| matches!(&*scope.owner, Owner::Container(_)))
 }
 
 impl Chain {

@@ -223,3 +223,24 @@ fn a_containers_reservation_limit_makes_its_pods_refusals_perhaps_harmless() {
     history.update(&poll(2, false));
     assert_eq!(faults(&history), Some(1), "without any such limit a touch was refused");
 }
+
+#[test]
+fn a_container_of_cruns_has_no_more_room_than_the_cgroup_inside_it() {
+    let mut history = History::new(Retention::default());
+    let pod = |mut hugetlb: crate::snapshot::Hugetlb, limit| {
+        hugetlb.limit = Reading::Present(Limit::At(Bytes(limit)));
+        hugetlb.reservation_limit = Reading::Present(Limit::At(Bytes(1 << 30)));
+        hugetlb
+    };
+    let inner = format!("/kubepods/podu/{}/container", id(1));
+    for (second, failures) in [(0, 0), (2, 1), (4, 1), (6, 1), (8, 1)] {
+        let snapshot = node(seconds(second))
+            .with("/kubepods/podu", pod(hugetlb(5 << 21, failures), 1 << 30))
+            .with_container("u", 1, hugetlb(5 << 21, failures))
+            .with(&inner, pod(hugetlb(5 << 21, failures), 5 << 21));
+        history.update(&snapshot);
+    }
+    let living = history.living(&container(1)).and_then(|living| living.size(page_size()));
+    let refusals = living.expect("it lives").0.refusals;
+    assert_eq!((refusals.reservations, refusals.ambiguous), (0, 1), "its own limit leaves no page");
+}

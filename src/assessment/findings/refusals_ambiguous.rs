@@ -1,6 +1,7 @@
 //! Something was refused, and what it was can't be told.
 
 use super::{Facts, Finding, Rule, Severity, Subject, capital};
+use crate::assessment::{Identity, TenantSize};
 
 pub(super) const RULE: Rule = Rule {
     name: "refusals-ambiguous",
@@ -14,31 +15,38 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
-    // On v2 the pod's count holds its containers'; on v1 the pod's limit is what refuses. So pods tell, and
-    // containers outside their pod's cgroup tell of themselves.
-    let pods = facts.pods().map(|(pod, size)| (&pod.identity, size));
-    let strays = facts.containers().filter(|(container, _)| {
-        container.newest.as_ref().is_some_and(|newest| !newest.in_pod_cgroup)
-    });
-    for (who, size) in pods.chain(strays.map(|(container, size)| (&container.identity, size))) {
-        let Some(refusals) = size.refusals.present() else { continue };
-        let recent = refusals.last_ambiguous.is_some_and(|at| {
-            facts.history.now().saturating_sub(at) <= facts.thresholds.refused_for
-        });
-        if !recent {
-            continue;
-        }
-        let sentence = format!(
-            "{} was refused {} pages ({} refusals): a mapping, which is harmless, or a touch, which kills.",
-            capital(&who.described()),
-            size.page_size,
-            refusals.ambiguous,
-        );
-        let remedy = "Look into its log for `Bus error` or signal 7; then grant it pages, or turn huge pages off in it.";
-        let subject = Subject::Tenant(who.clone());
-        let figures = [("refusals", refusals.ambiguous)];
-        findings.push(RULE.finding(subject, size.page_size, sentence, remedy.to_owned(), &figures));
+    for (container, size) in facts.containers() {
+        findings.extend(finding(facts, &container.identity, size));
     }
+    for (pod, size) in facts.pods() {
+        // On v2 a pod's count holds its containers'; who is named is named once.
+        let named = findings.iter().any(|finding| {
+            finding.name == RULE.name
+                && finding.page_size == Some(size.page_size)
+                && matches!(&finding.subject, Subject::Tenant(who) if who.uid == pod.identity.uid)
+        });
+        if !named {
+            findings.extend(finding(facts, &pod.identity, size));
+        }
+    }
+}
+
+fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Finding> {
+    let refusals = size.refusals.present()?;
+    let age = facts.history.now().saturating_sub(refusals.last_ambiguous?);
+    if age > facts.thresholds.refused_for {
+        return None;
+    }
+    let sentence = format!(
+        "{} was refused {} pages ({} refusals): a mapping, which is harmless, or a touch, which kills.",
+        capital(&who.described()),
+        size.page_size,
+        refusals.ambiguous,
+    );
+    let remedy = "Look into its log for `Bus error` or signal 7; then grant it pages, or turn huge pages off in it.";
+    let subject = Subject::Tenant(who.clone());
+    let figures = [("refusals", refusals.ambiguous)];
+    Some(RULE.finding(subject, size.page_size, sentence, remedy.to_owned(), &figures))
 }
 
 #[cfg(test)]
@@ -58,7 +66,27 @@ mod tests {
         let polls: Vec<Node> = [0, 1, 1, 1].map(fallback).to_vec();
         let apart = Duration::from_secs(2);
         assert!(findings_through(&polls[..3], apart, "refusals-ambiguous").is_empty());
-        assert_eq!(findings_through(&polls, apart, "refusals-ambiguous").len(), 1);
+        let found = findings_through(&polls, apart, "refusals-ambiguous");
+        assert_eq!(found.len(), 1);
+        assert!(
+            found[0].sentence.starts_with("Container postgres of pod db/pg-0 was refused"),
+            "{}",
+            found[0].sentence
+        );
         assert!(findings_through(&polls, apart, "faults-refused").is_empty());
+    }
+
+    #[test]
+    fn of_a_container_that_lived_too_shortly_its_pod_tells() {
+        let gone = |refused| {
+            fallback(refused).but(|snapshot| {
+                snapshot.cgroups.truncate(2);
+                snapshot.names = std::sync::Arc::default();
+            })
+        };
+        let polls: Vec<Node> = [0, 1, 1, 1].map(gone).to_vec();
+        let found = findings_through(&polls, Duration::from_secs(2), "refusals-ambiguous");
+        assert_eq!(found.len(), 1);
+        assert!(found[0].sentence.starts_with("Pod u was refused"), "{}", found[0].sentence);
     }
 }
