@@ -12,7 +12,7 @@ mod record;
 mod refusals;
 mod retention;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -85,9 +85,15 @@ pub struct Tally {
     pub refusals: Refusals,
 }
 
+/// What is left of a container's dead.
 #[derive(Debug, Default)]
 struct PastRecord {
+    /// Of all of them.
     sizes: BTreeMap<PageSize, Tally>,
+    /// Of those that will not come back.
+    settled: BTreeMap<PageSize, Tally>,
+    /// The last of them as they were: a directory that could not be listed once is no death.
+    recent: VecDeque<(ContainerId, InstanceRecord)>,
     died: Duration,
 }
 
@@ -193,9 +199,11 @@ impl History {
             uid: pod.uid.clone(),
             qos: pod.qos,
             sizes: BTreeMap::new(),
+            as_seen: None,
             seen,
         });
         record.seen = seen;
+        record.resume();
         see.take_in(&mut record.sizes, young);
     }
 
@@ -204,6 +212,7 @@ impl History {
         let young = self.polls > 1;
         let uid = &container.pod.uid;
         self.name_pod(see.snapshot, uid);
+        self.resume(see, container);
         let record = self.instances.entry(container.id.clone()).or_insert_with(|| InstanceRecord {
             uid: uid.clone(),
             name: None,
@@ -229,12 +238,6 @@ impl History {
             Some(known) if known != name && snapshot.names.is_told(uid) => known.clone_from(name),
             Some(_) => {}
         }
-    }
-}
-
-impl PastRecord {
-    fn was_refused(&self) -> bool {
-        self.sizes.values().any(|tally| tally.failures > 0)
     }
 }
 

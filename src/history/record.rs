@@ -16,6 +16,8 @@ pub(super) struct PodRecord {
     pub(super) uid: PodUid,
     pub(super) qos: QosClass,
     pub(super) sizes: BTreeMap<PageSize, Record>,
+    /// Of one that is gone: the same as it was when it was last seen, in case it comes back.
+    pub(super) as_seen: Option<BTreeMap<PageSize, Record>>,
     pub(super) seen: Seen,
 }
 
@@ -29,7 +31,7 @@ pub(super) struct InstanceRecord {
 }
 
 /// What is remembered of a living cgroup for one page size.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Record {
     pub(super) watch: Watch,
     pub(super) peak: Bytes,
@@ -84,6 +86,21 @@ impl Record {
 }
 
 impl PodRecord {
+    /// It is gone, and with it whatever it used.
+    pub(super) fn end(&mut self) {
+        if self.as_seen.is_none() {
+            self.as_seen = Some(self.sizes.clone());
+            self.sizes.values_mut().for_each(|record| record.watch.end());
+        }
+    }
+
+    /// It was not gone after all.
+    pub(super) fn resume(&mut self) {
+        if let Some(sizes) = self.as_seen.take() {
+            self.sizes = sizes;
+        }
+    }
+
     pub(super) fn was_refused(&self) -> bool {
         self.sizes.values().any(|record| record.watch.total > 0)
     }

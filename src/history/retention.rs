@@ -1,27 +1,47 @@
 //! What is done with the dead: their counters are handed on, and in the end they are forgotten.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ContainerKey, History};
-use crate::identity::PodUid;
+use super::record::{InstanceRecord, See};
+use super::{ContainerKey, History, PastRecord, Tally};
+use crate::identity::{ContainerCgroup, ContainerId, PodUid};
+use crate::units::PageSize;
+
+/// So many dead instances of a container may come back; more than one is gone only in a crash loop.
+const MOST_RECENT: usize = 2;
 
 impl History {
     /// Containers that are not there any more leave their counters to their successors.
     pub(super) fn bury_instances(&mut self) {
         let polls = self.polls;
         for pod in self.pods.values_mut().filter(|pod| pod.seen.poll != polls) {
-            pod.sizes.values_mut().for_each(|record| record.watch.end());
+            pod.end();
         }
         for (id, instance) in self.instances.extract_if(|_, instance| instance.seen.poll != polls) {
             let past = self.past.entry(instance.key(&id)).or_default();
             past.died = self.now;
-            for (page_size, mut record) in instance.sizes {
-                record.watch.end();
-                let tally = past.sizes.entry(page_size).or_default();
-                *tally = tally.with(record.tally());
+            past.bury(id, instance);
+        }
+    }
+
+    /// A container that is back was not dead: its parent could not be listed, or one of its files not be read.
+    pub(super) fn resume(&mut self, see: &See<'_>, container: &ContainerCgroup) {
+        let (uid, id) = (&container.pod.uid, &container.id);
+        if self.past.is_empty() || self.instances.contains_key(id) {
+            return;
+        }
+        // It was buried under its name, if that was known by then.
+        let name = see.snapshot.names.container(uid, id).map(|name| &name.name);
+        for key in [ContainerKey::of(uid, name, id), ContainerKey::of(uid, None, id)] {
+            let Some(past) = self.past.get_mut(&key) else { continue };
+            let Some(instance) = past.dig_up(id) else { continue };
+            if past.is_empty() {
+                self.past.remove(&key);
             }
+            self.instances.insert(id.clone(), instance);
+            return;
         }
     }
 
@@ -63,6 +83,46 @@ impl History {
         for (_, key) in surplus(dead, retention.most_dead) {
             self.past.remove(&key);
         }
+    }
+}
+
+impl PastRecord {
+    pub(super) fn was_refused(&self) -> bool {
+        self.sizes.values().any(|tally| tally.failures > 0)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.settled.is_empty() && self.recent.is_empty()
+    }
+
+    fn bury(&mut self, id: ContainerId, instance: InstanceRecord) {
+        add(&mut self.sizes, &instance);
+        self.recent.push_back((id, instance));
+        if self.recent.len() > MOST_RECENT
+            && let Some((_, oldest)) = self.recent.pop_front()
+        {
+            add(&mut self.settled, &oldest);
+        }
+    }
+
+    fn dig_up(&mut self, id: &ContainerId) -> Option<InstanceRecord> {
+        let place = self.recent.iter().position(|(buried, _)| buried == id)?;
+        let (_, instance) = self.recent.remove(place)?;
+        self.sizes.clone_from(&self.settled);
+        for (_, other) in &self.recent {
+            add(&mut self.sizes, other);
+        }
+        Some(instance)
+    }
+}
+
+/// Adds what an instance that is gone leaves behind.
+fn add(sizes: &mut BTreeMap<PageSize, Tally>, instance: &InstanceRecord) {
+    for (page_size, record) in &instance.sizes {
+        let mut record = record.clone();
+        record.watch.end();
+        let tally = sizes.entry(*page_size).or_default();
+        *tally = tally.with(record.tally());
     }
 }
 

@@ -145,6 +145,35 @@ fn a_peak_is_the_most_that_was_seen() {
 }
 
 #[test]
+fn a_directory_that_could_not_be_listed_once_is_no_death() {
+    for name in [Some(NAMES), None] {
+        let mut history = History::new(Retention::default());
+        let poll = |second, failures| {
+            let mut limited = hugetlb(9, failures);
+            limited.reservation_limit = Reading::Present(Limit::At(Bytes(9)));
+            let snapshot = node(seconds(second)).with("/kubepods/podu", limited.clone());
+            let snapshot = snapshot.with_container("u", 1, limited);
+            name.map_or(snapshot.clone(), |names| snapshot.named("u", 1, names, 0))
+        };
+        let of_pod = |history: &History| history.pod("/kubepods/podu", page_size());
+        let of_container = |history: &History| history.living(&container(1))?.size(page_size());
+        for snapshot in [poll(0, 7), poll(2, 8), node(seconds(4)), poll(6, 8)] {
+            history.update(&snapshot);
+        }
+        assert_eq!(history.all_past().count(), 0, "nobody died");
+        for (tally, _) in
+            [of_pod(&history), of_container(&history)].map(|tally| tally.expect("it lives"))
+        {
+            assert_eq!(tally.failures, 8);
+            assert_eq!(tally.refusals.faults, 0, "its pages did not come back");
+            assert_eq!(tally.last_failure, Some(poll(2, 8).taken.wall));
+        }
+        history.update(&node(seconds(8)));
+        assert_eq!(history.all_past().count(), 1);
+    }
+}
+
+#[test]
 fn two_cgroups_of_one_pod_are_counted_apart() {
     let old = "/kubepods/burstable/podu";
     let new = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podu.slice";
