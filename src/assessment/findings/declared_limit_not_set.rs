@@ -1,7 +1,6 @@
 //! Spec and kernel disagree.
 
 use super::{Facts, Finding, Rule, Severity, Subject, capital};
-use crate::identity::PodUid;
 use crate::snapshot::{Limit, Reading};
 
 pub(super) const RULE: Rule = Rule {
@@ -16,11 +15,8 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
-    let Some(declared) = &facts.snapshot.declared else { return };
     for (pod, size) in facts.pods() {
-        let uid = PodUid::from_path(&pod.identity.uid);
-        let Some(spec) = uid.and_then(|uid| declared.pod(&uid)) else { continue };
-        let spec = spec.limit(size.page_size);
+        let Some(spec) = facts.declared(pod, size.page_size) else { continue };
         let (kernel, figure) = match size.limit {
             Reading::Present(Limit::At(limit)) if limit != spec => (limit.to_string(), Some(limit)),
             Reading::Present(Limit::Unlimited) => ("none".to_owned(), None),
@@ -45,24 +41,12 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use super::super::example::{Node, PG, UID};
-    use crate::identity::{PodName, PodUid};
-    use crate::snapshot::example::page_size;
-    use crate::snapshot::{Declared, DeclaredPod, Reading};
+    use super::super::example::Node;
+    use crate::snapshot::Reading;
     use crate::units::Bytes;
 
     fn node(kernel: Option<u64>, spec: u64) -> Node {
-        let name = PodName { namespace: "db".into(), name: "pg-0".into() };
-        let pod = DeclaredPod {
-            uid: PodUid::from_path(UID).expect("a uid"),
-            name,
-            limits: vec![(page_size(), Bytes(spec * PG))],
-            containers: Vec::new(),
-        };
-        let node = Node::new().pod(kernel).container("c", None, (1, 1));
-        node.but(|snapshot| snapshot.declared = Some(Arc::new(Declared { pods: vec![pod] })))
+        Node::new().pod(kernel).container("c", None, (1, 1)).declares(spec)
     }
 
     #[test]

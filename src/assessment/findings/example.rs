@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::Finding;
 use crate::assessment::{Thresholds, assess};
 use crate::history::{History, Retention};
+use crate::identity::{PodName, PodUid};
 use crate::snapshot::example::{self, page_size};
 use crate::snapshot::{
-    CgroupVersion, Check, Failures, Hierarchy, Hugetlb, LastProbe, Limit, Pool, Probes, Reading,
-    Snapshot, Target, Verdict,
+    CgroupVersion, Check, Declared, DeclaredPod, Failures, Hierarchy, Hugetlb, LastProbe, Limit,
+    Pool, Probes, Reading, Snapshot, Target, Verdict,
 };
 use crate::units::{Bytes, Pages};
 
@@ -83,6 +84,17 @@ impl Node {
             .with_container(UID, self.containers, figures(pages, held))
             .named(UID, self.containers, ["db", "pg-0", name], 0);
         self
+    }
+
+    /// What the kubelet says that the pod's spec grants.
+    pub(crate) fn declares(self, pages: u64) -> Self {
+        let pod = DeclaredPod {
+            uid: PodUid::from_path(UID).expect("a uid"),
+            name: PodName { namespace: "db".into(), name: "pg-0".into() },
+            limits: vec![(page_size(), Bytes(pages * PG))],
+            containers: Vec::new(),
+        };
+        self.but(|snapshot| snapshot.declared = Some(Arc::new(Declared { pods: vec![pod] })))
     }
 
     /// The same with something else about it.

@@ -28,6 +28,7 @@ use std::fmt;
 use super::ledger::Ledger;
 use super::{Assessment, ContainerState, Identity, PodState, TenantSize, Thresholds};
 use crate::history::History;
+use crate::identity::PodUid;
 use crate::snapshot::Snapshot;
 use crate::units::{Bytes, PageSize};
 
@@ -209,6 +210,12 @@ impl<'a> Facts<'a> {
         let containers = self.assessment.containers.iter();
         containers
             .filter(move |container| container.identity.uid == uid && container.newest.is_some())
+    }
+
+    /// What a pod's spec grants it of that size, where the kubelet has told.
+    fn declared(&self, pod: &PodState, page_size: PageSize) -> Option<Bytes> {
+        let uid = PodUid::from_path(&pod.identity.uid)?;
+        Some(self.snapshot.declared.as_ref()?.pod(&uid)?.limit(page_size))
     }
 
     /// The one container of a pod that holds pages of that size, if it is one alone.

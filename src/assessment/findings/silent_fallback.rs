@@ -11,7 +11,7 @@ pub(super) const RULE: Rule = Rule {
     foretells: "No crash, but the database runs on ordinary pages: more page-table memory, more TLB misses, and the granted pages lie idle and are denied to others. PostgreSQL says nothing of it with `huge_pages=try`.",
     evidence: "For 10 minutes less than a tenth of the pod's limit was mapped (`hugetlb.*.rsvd.current`) and it has a running container. A refused mapping confirms it but need not be seen: an empty pool refuses without counting.",
     false_alarms: "A pod that takes its pages only later, or whose program was told not to use them. On kernels without reservation figures (before 5.7) pages that were mapped and never touched do not count. Counted from when this exporter first saw the pod.",
-    remedy: "Ask the program what it needs (`postgres -C shared_memory_size_in_huge_pages` for a stopped server, `SHOW huge_pages_status` since PostgreSQL 17), grant it that, and set `huge_pages=on` so that it says so when it can't have them.",
+    remedy: "Ask the program what it needs (PostgreSQL 15 and newer: `SHOW shared_memory_size_in_huge_pages`, or `postgres -C shared_memory_size_in_huge_pages` of a stopped server; whether it has them `SHOW huge_pages_status` tells since 17), grant it that, and set `huge_pages=on` so that it says so when it can't have them.",
     find,
 };
 
@@ -41,7 +41,7 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
             Subject::Tenant(pod.identity.clone()),
             size.page_size,
             sentence,
-            remedy(pod),
+            remedy(facts, pod),
             &[
                 ("limit_bytes", limit.0),
                 ("committed_bytes", held.0),
@@ -51,17 +51,22 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn remedy(pod: &PodState) -> String {
+fn remedy(facts: &Facts<'_>, pod: &PodState) -> String {
     let (namespace, name) = (&pod.identity.namespace, &pod.identity.pod);
+    let mut running = facts.running(pod).map(|container| &container.identity.container);
+    let container = match (running.next(), running.next()) {
+        (Some(only), None) => format!(" -c {only}"),
+        _ => String::new(),
+    };
     let ask = if name.is_empty() {
-        "postgres -C shared_memory_size_in_huge_pages".to_owned()
+        "SHOW shared_memory_size_in_huge_pages in psql".to_owned()
     } else {
         format!(
-            "kubectl -n {namespace} exec {name} -- postgres -C shared_memory_size_in_huge_pages"
+            "kubectl exec -n {namespace} {name}{container} -- psql -Atc 'SHOW shared_memory_size_in_huge_pages'"
         )
     };
     format!(
-        "Ask how many pages it needs ({ask} -D its data directory) and grant that; with huge_pages=on it refuses to start without them."
+        "Ask how many pages it needs ({ask}; of a stopped server: postgres -C shared_memory_size_in_huge_pages -D its data directory) and grant that; with huge_pages=on it refuses to start without them."
     )
 }
 
@@ -86,7 +91,9 @@ mod tests {
             "Pod db/pg-0 was granted 200Mi in 2Mi pages and has mapped 18Mi of it for 10 minutes: it runs without them."
         );
         assert!(
-            found[0].remedy.contains("kubectl -n db exec pg-0 -- postgres -C"),
+            found[0].remedy.contains(
+                "(kubectl exec -n db pg-0 -c postgres -- psql -Atc 'SHOW shared_memory_size_in_huge_pages'; of a stopped"
+            ),
             "{}",
             found[0].remedy
         );

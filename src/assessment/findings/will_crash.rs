@@ -51,8 +51,9 @@ fn is_short(outlook: &Outlook) -> bool {
 fn of_container(container: &ContainerState, size: &TenantSize) -> Finding {
     let who = container.identity.described();
     let (needed, mapped) = figures(size.page_size, &size.outlook);
-    let remedy = match size.outlook.short_of {
-        Some(ShortOf::Pool) => pool_remedy(size),
+    let remedy = match (size.outlook.short_of, lost(size, needed, None)) {
+        (Some(ShortOf::Pool), _) => pool_remedy(size),
+        (_, Some(granted)) => set_again_remedy(granted),
         _ => format!(
             "Set {} of container {} to at least {needed}, or make it map less.",
             resource(size.page_size),
@@ -66,13 +67,16 @@ fn of_pod(facts: &Facts<'_>, pod: &PodState, size: &TenantSize) -> Finding {
     let who = pod.identity.described();
     let (needed, mapped) = figures(size.page_size, &size.outlook);
     let resource = resource(size.page_size);
-    let remedy = match (size.outlook.short_of, facts.only_holder(pod, size.page_size)) {
-        (Some(ShortOf::Pool), _) => pool_remedy(size),
-        (_, Some(container)) => format!(
+    let holder = facts.only_holder(pod, size.page_size);
+    let declared = facts.declared(pod, size.page_size);
+    let remedy = match (size.outlook.short_of, lost(size, needed, declared), holder) {
+        (Some(ShortOf::Pool), ..) => pool_remedy(size),
+        (_, Some(granted), _) => set_again_remedy(granted),
+        (_, None, Some(container)) => format!(
             "Set {resource} of container {} to at least {needed}, or make it map less.",
             container.identity.container,
         ),
-        (_, None) => format!(
+        (_, None, None) => format!(
             "Set {resource} of its containers to at least {needed} in all, or make them map less."
         ),
     };
@@ -112,6 +116,18 @@ fn figures(page_size: PageSize, outlook: &Outlook) -> (Bytes, String) {
     (needed, mapped)
 }
 
+/// What was granted, if that is enough and the kernel's limit is not that any more.
+fn lost(size: &TenantSize, needed: Bytes, declared: Option<Bytes>) -> Option<Bytes> {
+    let granted = size.grant.dropped_from.max(declared).filter(|granted| *granted >= needed);
+    granted.filter(|_| size.outlook.short_of == Some(ShortOf::Limit))
+}
+
+fn set_again_remedy(granted: Bytes) -> String {
+    format!(
+        "The kernel's limit is below the {granted} of its spec, which is enough: recreate the pod, so that it is set again."
+    )
+}
+
 fn pool_remedy(size: &TenantSize) -> String {
     let short = size.outlook.shortfall.present().unwrap_or_default();
     let pages = short.0.div_ceil(size.page_size.bytes().0);
@@ -149,7 +165,9 @@ fn finding(
 
 #[cfg(test)]
 mod tests {
-    use super::super::example::{Node, PG};
+    use std::time::Duration;
+
+    use super::super::example::{Node, PG, findings_through};
     use crate::snapshot::{Limit, Reading};
     use crate::units::Bytes;
 
@@ -166,6 +184,32 @@ mod tests {
             "Set hugepages-2Mi of container postgres to at least 280Mi, or make it map less."
         );
         assert_eq!(finding.figures[0].value, 152 << 20);
+    }
+
+    #[test]
+    fn where_the_limit_fell_the_spec_is_right_already() {
+        let with = |pod, own| Node::new().pod(Some(pod)).container("postgres", own, (140, 12));
+        let after = |before: Node, now: Node| {
+            let found = findings_through(&[before, now], Duration::from_secs(2), "will-crash");
+            assert_eq!(found.len(), 1);
+            found[0].remedy.clone()
+        };
+        let set_again = "The kernel's limit is below the 280Mi of its spec, which is enough: recreate the pod, so that it is set again.";
+        assert_eq!(after(with(140, None), with(64, None)), set_again);
+        assert_eq!(after(with(140, Some(140)), with(140, Some(64))), set_again);
+        let too_little = after(with(139, None), with(64, None));
+        assert!(too_little.starts_with("Set hugepages-2Mi"), "{too_little}");
+    }
+
+    #[test]
+    fn where_the_limit_was_never_set_the_spec_is_right_too() {
+        let node = Node::new().pod(Some(64)).container("postgres", None, (140, 12));
+        let declares = |pages| {
+            let found = node.clone().declares(pages).findings("will-crash");
+            found[0].remedy.clone()
+        };
+        assert!(declares(140).contains("below the 280Mi of its spec"), "{}", declares(140));
+        assert!(declares(64).starts_with("Set hugepages-2Mi"), "{}", declares(64));
     }
 
     #[test]
