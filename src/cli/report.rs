@@ -1,5 +1,5 @@
-//! `hugetlb-exporter report`: one look at this node. Exit code 0: nothing will crash; 1: it could not look;
-//! 2: something will.
+//! `hugetlb-exporter report`: one look at this node. Exit code 0: nothing will crash; 1: it could not look,
+//! or not at all cgroups; 2: something will.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -45,7 +45,7 @@ pub(super) fn run(report: &Report, flags: Flags) -> anyhow::Result<ExitCode> {
         _ => {}
     }
     let worst = view.assessment.findings.iter().any(Finding::foretells_a_crash);
-    Ok(match (worst, saw_anything(&view)) {
+    Ok(match (worst, saw_all_cgroups(&view)) {
         (true, _) => ExitCode::from(WILL_CRASH),
         (false, true) => ExitCode::SUCCESS,
         (false, false) => ExitCode::FAILURE,
@@ -61,10 +61,8 @@ fn style(colour: Colour) -> Style {
     }
 }
 
-/// Whether there was anything to look at: a node without pools and without a hierarchy tells nothing.
-fn saw_anything(view: &View) -> bool {
-    let up = |source| {
-        view.snapshot.sources.iter().any(|health| health.source == source && health.is_up())
-    };
-    up(Source::Pools) || up(Source::Cgroups)
+/// Whether everything was seen that may crash: of a pod that could not be looked at nothing is known.
+fn saw_all_cgroups(view: &View) -> bool {
+    let mut sources = view.snapshot.sources.iter();
+    sources.any(|health| health.source == Source::Cgroups && health.is_up())
 }

@@ -45,6 +45,8 @@ pub struct SourceHealth {
     pub source: Source,
     /// How.
     pub health: Health,
+    /// Whether everything was looked at, and what this source reads is not there: then that is known.
+    pub is_missing: bool,
 }
 
 /// Whether a source gave all it has.
@@ -62,6 +64,7 @@ pub enum Health {
 pub struct Problems {
     first: Option<String>,
     others: usize,
+    missing: bool,
 }
 
 impl Problems {
@@ -81,6 +84,12 @@ impl Problems {
         }
     }
 
+    /// Adds that what was looked for everywhere is not there.
+    pub fn add_missing(&mut self, problem: impl FnOnce() -> String) {
+        self.missing = true;
+        self.add(problem);
+    }
+
     /// The source's health.
     pub fn into_health(self) -> Health {
         match (self.first, self.others) {
@@ -94,7 +103,8 @@ impl Problems {
 impl SourceHealth {
     /// A source's health, from what went wrong with it.
     pub fn new(source: Source, problems: Problems) -> Self {
-        Self { source, health: problems.into_health() }
+        let is_missing = problems.missing;
+        Self { source, health: problems.into_health(), is_missing }
     }
 
     /// Whether all was read.

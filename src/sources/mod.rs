@@ -134,7 +134,7 @@ impl Reader {
         let pods_here = cgroups.iter().any(|cgroup| matches!(&*cgroup.owner, Owner::Pod(_)));
         let Aside { names, declared, mappings, probes } = aside;
         tell_runtimes(&mut cgroups, &names.index);
-        let of = |source, health| SourceHealth { source, health };
+        let of = |source, health| SourceHealth { source, health, is_missing: false };
         sources.extend(
             names
                 .search

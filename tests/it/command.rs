@@ -131,11 +131,13 @@ fn a_report_says_what_it_finds_and_what_it_does_not() {
         "it is shown all the same"
     );
 
-    let nothing = Machine::named("nothing");
-    let flags = nothing.flags();
-    let mut arguments = vec!["report"];
-    arguments.extend(flags.iter().map(String::as_str));
-    let output = run(&arguments, &[]);
-    assert_eq!(output.status.code(), Some(1), "it could not look");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("Not seen:"));
+    for name in ["nothing", "no-controller"] {
+        let machine = Machine::named(name);
+        let flags = machine.flags();
+        let mut arguments = vec!["report"];
+        arguments.extend(flags.iter().map(String::as_str));
+        let output = run(&arguments, &[]);
+        assert_eq!(output.status.code(), Some(1), "{name}: it could not look");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("Not seen:"));
+    }
 }

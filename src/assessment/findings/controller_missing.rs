@@ -2,6 +2,7 @@
 
 use super::{Facts, Finding, Rule, Severity, Subject};
 use crate::identity::Owner;
+use crate::snapshot::{Source, SourceHealth};
 use crate::units::Bytes;
 
 pub(super) const RULE: Rule = Rule {
@@ -9,7 +10,7 @@ pub(super) const RULE: Rule = Rule {
     severity: Severity::Warning,
     summary: "This node has huge pages and no hugetlb controller for its pods.",
     foretells: "No pod is limited, whatever its spec says: one can take the whole pool, and the others are refused, or die at a touch. This exporter sees the pools and no pod.",
-    evidence: "A pool has pages, and no cgroup hierarchy has the hugetlb controller; or it has, pods are known by name, and no pod's cgroup has hugetlb files (the controller is not passed down to kubepods).",
+    evidence: "A pool has pages, and no cgroup hierarchy has the hugetlb controller; or it has, pods are known by name, and no pod's cgroup has hugetlb files (the controller is not passed down to kubepods). Only if everything could be read: else `hugetlb_exporter_source_up{source=\"cgroups\"}` is 0 and says why.",
     false_alarms: "A node whose pods run elsewhere than in cgroups that this exporter can see (a wrong hostPath).",
     remedy: "Boot a kernel with CONFIG_CGROUP_HUGETLB and without `cgroup_disable=hugetlb`; on v2 pass it down (`+hugetlb` in `cgroup.subtree_control`), which kubelet and runtimes do when they find it at their start.",
     find,
@@ -24,6 +25,15 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     let is_pod = |cgroup: &crate::snapshot::Cgroup| {
         matches!(&*cgroup.owner, Owner::Pod(_) | Owner::Container(_))
     };
+    // What could not be looked at may be there all the same.
+    let cgroups = snapshot.sources.iter().find(|health| health.source == Source::Cgroups);
+    let looked = match &snapshot.hierarchy {
+        None => cgroups.is_none_or(|health| health.is_missing),
+        Some(_) => cgroups.is_none_or(SourceHealth::is_up),
+    };
+    if !looked {
+        return;
+    }
     let sentence = if snapshot.hierarchy.is_none() {
         "This node has huge pages and no hugetlb controller: no pod is limited."
     } else if !snapshot.names.is_empty() && !snapshot.cgroups.iter().any(is_pod) {
@@ -44,7 +54,7 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
 #[cfg(test)]
 mod tests {
     use super::super::example::Node;
-    use crate::snapshot::Reading;
+    use crate::snapshot::{Problems, Reading, Source, SourceHealth};
     use crate::units::Pages;
 
     fn none() -> Node {
@@ -68,5 +78,24 @@ mod tests {
         let stopped = node.but(|snapshot| snapshot.cgroups.truncate(1));
         assert_eq!(stopped.findings("controller-missing").len(), 1);
         assert!(Node::new().findings("controller-missing").is_empty(), "a node without pods");
+    }
+
+    #[test]
+    fn what_could_not_be_looked_at_is_not_missing() {
+        let with = |node: Node, problem: fn(&mut Problems)| {
+            let mut problems = Problems::default();
+            problem(&mut problems);
+            node.but(|node| node.sources = vec![SourceHealth::new(Source::Cgroups, problems)])
+        };
+        let found = |node: Node| node.findings("controller-missing").len();
+        let unread = |problems: &mut Problems| problems.add(|| "can't read it".to_owned());
+        assert_eq!(found(with(none(), unread)), 0);
+        assert_eq!(found(with(none(), |it| it.add_missing(|| "there is none".to_owned()))), 1);
+        let stopped = || {
+            let node = Node::new().pod(Some(1)).container("c", None, (0, 0));
+            node.but(|snapshot| snapshot.cgroups.truncate(1))
+        };
+        assert_eq!(found(with(stopped(), unread)), 0);
+        assert_eq!(found(with(stopped(), |_| {})), 1);
     }
 }

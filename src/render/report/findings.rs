@@ -7,10 +7,12 @@ use crate::assessment::{Finding, Severity};
 
 const WIDTH: usize = 80;
 
-/// The findings, each with what to do; or that there are none.
-pub(super) fn text(findings: &[Finding], style: Style) -> String {
-    if findings.is_empty() {
-        return "Nothing wrong was found.\n".to_owned();
+/// The findings, each with what to do; or that there are none, as far as all was seen.
+pub(super) fn text(findings: &[Finding], style: Style, all_seen: bool) -> String {
+    match (findings.is_empty(), all_seen) {
+        (true, true) => return "Nothing wrong was found.\n".to_owned(),
+        (true, false) => return "Nothing wrong was found in what could be seen.\n".to_owned(),
+        (false, _) => {}
     }
     let mut text = String::new();
     for finding in findings {
@@ -65,11 +67,18 @@ mod tests {
 
     #[test]
     fn it_fits_a_terminal_and_says_the_same_without_colour() {
-        let plain = text(&[finding()], Style::Plain);
+        let plain = text(&[finding()], Style::Plain, true);
         assert!(plain.lines().all(|line| line.chars().count() <= WIDTH), "{plain}");
         assert!(plain.starts_with("CRITICAL will-crash\n  word"), "{plain}");
-        let coloured = text(&[finding()], Style::Coloured);
+        let coloured = text(&[finding()], Style::Coloured, true);
         assert_eq!(coloured.replace("\u{1b}[1;31m", "").replace("\u{1b}[0m", ""), plain);
         assert_ne!(coloured, plain);
+    }
+
+    #[test]
+    fn nothing_found_is_no_promise_where_something_was_not_seen() {
+        assert_eq!(text(&[], Style::Plain, true), "Nothing wrong was found.\n");
+        let told = text(&[], Style::Plain, false);
+        assert_eq!(told, "Nothing wrong was found in what could be seen.\n");
     }
 }

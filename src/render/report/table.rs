@@ -8,13 +8,14 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::{Style, findings};
 use crate::assessment::{Identity, TenantSize};
-use crate::snapshot::{Health, Limit, Pool, Reading};
+use crate::snapshot::{Health, Limit, Pool, Reading, SourceHealth};
 use crate::units::{Bytes, Pages, SignedBytes};
 use crate::view::View;
 
 /// The report of a view.
 pub fn table(view: &View, style: Style) -> String {
-    let mut text = findings::text(&view.assessment.findings, style);
+    let all_seen = view.snapshot.sources.iter().all(SourceHealth::is_up);
+    let mut text = findings::text(&view.assessment.findings, style, all_seen);
     section(
         &mut text,
         "Pods and their containers",
