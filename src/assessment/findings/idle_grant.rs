@@ -20,7 +20,7 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
         };
         let Some(limit) = size.limit.finite() else { continue };
         if facts.history.now().saturating_sub(since) < facts.thresholds.idle_for
-            || facts.running(pod).next().is_none()
+            || !facts.is_running(pod)
         {
             continue;
         }

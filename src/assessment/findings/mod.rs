@@ -28,8 +28,8 @@ use std::fmt;
 use super::ledger::Ledger;
 use super::{Assessment, ContainerState, Identity, PodState, TenantSize, Thresholds};
 use crate::history::History;
-use crate::identity::PodUid;
-use crate::snapshot::Snapshot;
+use crate::identity::{Owner, PodUid};
+use crate::snapshot::{Hugetlb, Snapshot};
 use crate::units::{Bytes, PageSize};
 
 pub use confirm::{Changes, Findings};
@@ -204,12 +204,31 @@ impl<'a> Facts<'a> {
             .flat_map(|container| container.sizes.iter().map(move |size| (container, size)))
     }
 
-    /// The containers of a pod that run.
+    /// The containers of a pod that run and are shown.
     fn running(&self, pod: &PodState) -> impl Iterator<Item = &'a ContainerState> + use<'a, '_> {
         let uid = pod.identity.uid.clone();
         let containers = self.assessment.containers.iter();
         containers
             .filter(move |container| container.identity.uid == uid && container.newest.is_some())
+    }
+
+    /// Whether a pod runs a container, whatever is shown of it. Without names one container alone may be the
+    /// sandbox, unless it holds pages.
+    fn is_running(&self, pod: &PodState) -> bool {
+        let mut containers =
+            self.snapshot.cgroups.iter().filter_map(|cgroup| match &*cgroup.owner {
+                Owner::Container(container) if container.pod.uid.as_str() == &*pod.identity.uid => {
+                    Some((cgroup, &container.id))
+                }
+                _ => None,
+            });
+        let mut unnamed = 0;
+        containers.any(|(cgroup, id)| {
+            unnamed += 1;
+            let holds = |hugetlb: &Hugetlb| hugetlb.usage.is_some() || hugetlb.reserved.is_some();
+            let is_named = self.history.living(id).is_some_and(|living| living.name().is_some());
+            is_named || unnamed > 1 || cgroup.hugetlb.iter().any(holds)
+        })
     }
 
     /// What a pod's spec grants it of that size, where the kubelet has told.

@@ -21,7 +21,7 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
         let Some(limit) = size.limit.finite() else { continue };
         let time = facts.history.now().saturating_sub(since);
         if time < facts.thresholds.idle_for
-            || facts.running(pod).next().is_none()
+            || !facts.is_running(pod)
             || other_size(pod, size).is_some()
         {
             continue;
@@ -97,6 +97,23 @@ mod tests {
             "{}",
             found[0].remedy
         );
+    }
+
+    #[test]
+    fn without_names_two_containers_are_a_sandbox_and_another() {
+        let unnamed = |containers: &[&str], held| {
+            let mut node = Node::new().pod(Some(100));
+            for container in containers {
+                node = node.container(container, None, held);
+            }
+            let node = node.but(|snapshot| snapshot.names = std::sync::Arc::default());
+            node.findings_after(TEN_MINUTES, "silent-fallback")
+        };
+        assert!(unnamed(&["pause"], (0, 0)).is_empty(), "a sandbox alone runs nothing");
+        let found = unnamed(&["pause", "postgres"], (0, 0));
+        assert_eq!(found.len(), 1);
+        assert!(found[0].remedy.contains("(SHOW shared_memory"), "{}", found[0].remedy);
+        assert_eq!(unnamed(&["postgres"], (5, 0)).len(), 1, "a sandbox holds nothing");
     }
 
     #[test]
