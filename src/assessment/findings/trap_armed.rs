@@ -1,17 +1,21 @@
 //! The next one who tries will die.
 
+use std::collections::BTreeSet;
+
 use super::{Facts, Finding, Rule, Severity, Subject, count};
-use crate::assessment::FailureMode;
-use crate::units::Bytes;
+use crate::assessment::{FailureMode, Outlook};
+use crate::identity::{ContainerCgroup, ContainerId, Owner, PodUid};
+use crate::snapshot::{Cgroup, Snapshot};
+use crate::units::{Bytes, PageSize};
 
 pub(super) const RULE: Rule = Rule {
     name: "trap-armed",
     severity: Severity::Warning,
-    summary: "Pods without huge pages may map them, and die when they touch the first.",
+    summary: "Pods or containers without huge pages may map them, and die when they touch the first.",
     foretells: "Any program that tries huge pages by default (PostgreSQL's `initdb` and `huge_pages=try`, some JVMs and caches) in a pod that was granted none is killed by SIGBUS as it starts: kubernetes/kubernetes#71233. Its first victim can't be foretold; the trap can.",
-    evidence: "A pod's limit leaves nothing to touch (`hugetlb.*.max` is 0), no reservation limit refuses the mapping (`hugetlb.*.rsvd.max` is unlimited on every level), and the node's pool has pages to map. Kubelets before 1.29 and kernels before 5.7 set no reservation limit.",
+    evidence: "A pod's limit leaves nothing to touch (`hugetlb.*.max` is 0), no reservation limit refuses the mapping (`hugetlb.*.rsvd.max` is unlimited on every level), and the node's pool has pages to map. Kubelets before 1.29 and kernels before 5.7 set no reservation limit. The same of a container in a pod that was granted some, as crun leaves it: its own limit is 0, and only its pod has a reservation limit (where pods have none either, those without a grant tell).",
     false_alarms: "None of the pods here may ever try. It is one finding for the node, not one for each pod.",
-    remedy: "Run kubelet 1.29 or newer (it sets reservation limits for pods), or keep huge pages off where they are not granted (`huge_pages=off`, also for initdb), or take the pages away from nodes that need none.",
+    remedy: "Run kubelet 1.29 or newer (it sets reservation limits for pods) and, where containers have limits of their own, runc 1.1.10 or newer (it sets them for containers; crun does not), or keep huge pages off where they are not granted (`huge_pages=off`, also for initdb), or take the pages away from nodes that need none.",
     find,
 };
 
@@ -19,41 +23,108 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     for pool in &facts.snapshot.pools {
         let page_size = pool.page_size;
         let room = pool.bytes(pool.available()).plus(pool.bytes(pool.overcommit_room()));
-        if room.present().is_none_or(|room| room < page_size.bytes()) {
-            continue;
-        }
-        // Pods that hold and were granted nothing are not shown, so the ledger is asked, not the states.
-        let trapped = facts.ledger.outlooks().filter(|(size, index, outlook)| {
-            let cgroup = facts.snapshot.cgroups.get(*index);
-            *size == page_size
-                && outlook.failure_mode.present() == Some(FailureMode::Sigbus)
-                && cgroup.is_some_and(|cgroup| {
-                    matches!(&*cgroup.owner, crate::identity::Owner::Pod(_))
-                        && cgroup
-                            .of_size(page_size)
-                            .is_some_and(|hugetlb| hugetlb.limit.finite() == Some(Bytes::ZERO))
-                })
-        });
-        let pods = trapped.count();
-        if pods > 0 {
-            findings.push(RULE.finding(
-                Subject::Node,
-                page_size,
-                format!(
-                    "{} of this node {} granted no {page_size} pages and can map them all the same: whatever tries to use one is killed by SIGBUS.",
-                    count(pods, "pod"),
-                    if pods == 1 { "was" } else { "were" },
-                ),
-                "Run kubelet 1.29 or newer, which lets such mappings fail instead; until then turn huge pages off where none are granted (PostgreSQL: huge_pages=off).".to_owned(),
-                &[("pods", u64::try_from(pods).unwrap_or(u64::MAX))],
-            ));
+        if room.present().is_some_and(|room| room >= page_size.bytes()) {
+            let trapped = Trapped::of(facts, page_size);
+            findings.extend(trapped.finding(page_size));
         }
     }
 }
 
+/// Who can map and not touch.
+struct Trapped<'a> {
+    pods: BTreeSet<&'a PodUid>,
+    /// In other pods, which the kubelet has given a reservation limit: without one on the node the pods tell.
+    containers: BTreeSet<&'a ContainerId>,
+}
+
+impl<'a> Trapped<'a> {
+    /// Pods and containers that hold and were granted nothing are not shown, so the ledger is asked, not the
+    /// states.
+    fn of(facts: &Facts<'a>, page_size: PageSize) -> Self {
+        let snapshot = facts.snapshot;
+        let is_trapped = |cgroup: &Cgroup, outlook: &Outlook| {
+            let limit = cgroup.of_size(page_size).and_then(|hugetlb| hugetlb.limit.finite());
+            limit == Some(Bytes::ZERO)
+                && outlook.failure_mode.present() == Some(FailureMode::Sigbus)
+        };
+        let trapped = facts.ledger.outlooks().filter(|(size, ..)| *size == page_size);
+        let trapped = trapped.filter_map(|(_, index, outlook)| {
+            snapshot.cgroups.get(index).filter(|cgroup| is_trapped(cgroup, outlook))
+        });
+        let (mut pods, mut containers) = (BTreeSet::new(), Vec::new());
+        for cgroup in trapped {
+            if let Owner::Pod(pod) = &*cgroup.owner {
+                pods.insert(&pod.uid);
+            }
+            containers.extend(container_of(snapshot, cgroup));
+        }
+        let guarded = guarded_pods(snapshot, page_size);
+        containers.retain(|ContainerCgroup { pod, .. }| {
+            guarded.contains(&pod.uid) && !pods.contains(&pod.uid)
+        });
+        let containers = containers.into_iter().map(|container| &container.id).collect();
+        Self { pods, containers }
+    }
+
+    fn finding(&self, page_size: PageSize) -> Option<Finding> {
+        let (pods, containers) = (self.pods.len(), self.containers.len());
+        let (who, remedy) = match (pods, containers) {
+            (0, 0) => return None,
+            (_, 0) => (count(pods, "pod"), FOR_PODS.to_owned()),
+            (0, _) => (count(containers, "container"), FOR_CONTAINERS.to_owned()),
+            _ => {
+                let who = format!("{} and {}", count(pods, "pod"), count(containers, "container"));
+                (who, format!("{FOR_PODS} {FOR_CONTAINERS}"))
+            }
+        };
+        let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let mut figures = vec![("pods", number(pods)), ("containers", number(containers))];
+        figures.retain(|(_, number)| *number > 0);
+        Some(RULE.finding(
+            Subject::Node,
+            page_size,
+            format!(
+                "{who} of this node {} granted no {page_size} pages and can map them all the same: whatever tries to use one is killed by SIGBUS.",
+                if pods + containers == 1 { "was" } else { "were" },
+            ),
+            remedy,
+            &figures,
+        ))
+    }
+}
+
+/// The container whose limits are in that cgroup: crun's are in the one inside its scope.
+fn container_of<'a>(snapshot: &'a Snapshot, cgroup: &'a Cgroup) -> Option<&'a ContainerCgroup> {
+    let around = || cgroup.parent.and_then(|parent| snapshot.cgroups.get(parent));
+    match &*cgroup.owner {
+        Owner::Container(container) => Some(container),
+        Owner::InsideContainer if cgroup.path.ends_with("/container") => match &*around()?.owner {
+            Owner::Container(container) => Some(container),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The pods that have a reservation limit.
+fn guarded_pods(snapshot: &Snapshot, page_size: PageSize) -> BTreeSet<&PodUid> {
+    let guarded = snapshot.cgroups.iter().filter_map(|cgroup| match &*cgroup.owner {
+        Owner::Pod(pod) => {
+            let limit = cgroup.of_size(page_size)?.reservation_limit.finite();
+            limit.map(|_| &pod.uid)
+        }
+        _ => None,
+    });
+    guarded.collect()
+}
+
+const FOR_PODS: &str = "Run kubelet 1.29 or newer, which lets such mappings fail instead; until then turn huge pages off where none are granted (PostgreSQL: huge_pages=off).";
+
+const FOR_CONTAINERS: &str = "Use a runtime that writes hugetlb.*.rsvd.max for containers (runc 1.1.10 or newer, not crun), or turn huge pages off in containers that are granted none, also for initdb.";
+
 #[cfg(test)]
 mod tests {
-    use super::super::example::{Node, limit};
+    use super::super::example::{Node, figures, limit};
     use crate::snapshot::Reading;
     use crate::units::Pages;
 
@@ -84,5 +155,38 @@ mod tests {
     fn not_for_a_pod_with_a_grant() {
         let node = Node::new().pod(Some(10)).container("c", None, (0, 0));
         assert!(node.findings("trap-armed").is_empty());
+    }
+
+    #[test]
+    fn a_container_without_a_grant_in_a_pod_with_one() {
+        // As CRI-O and crun leave it: the kubelet sets the pod's reservation limit, nobody the containers'.
+        let with = |own, pod| {
+            let node = Node::new().pod(Some(128)).container("postgres", Some(128), (100, 100));
+            let node = node.container("initdb", own, (0, 0));
+            node.but(|snapshot| snapshot.cgroups[1].hugetlb[0].reservation_limit = limit(pod))
+        };
+        let found = with(Some(0), Some(128)).findings("trap-armed");
+        assert_eq!(found.len(), 1);
+        let sentence = &found[0].sentence;
+        assert!(sentence.starts_with("1 container of this node was granted no"), "{sentence}");
+        assert!(found[0].remedy.contains("rsvd.max"), "{}", found[0].remedy);
+        assert!(with(None, Some(128)).findings("trap-armed").is_empty());
+        let unguarded = with(Some(0), None).findings("trap-armed");
+        assert!(unguarded.is_empty(), "without reservation limits the pods tell");
+        let fails = with(Some(0), Some(128))
+            .but(|snapshot| snapshot.cgroups[3].hugetlb[0].reservation_limit = limit(Some(0)));
+        assert!(fails.findings("trap-armed").is_empty(), "its mapping is refused");
+        let inner = with(None, Some(128)).but(|snapshot| {
+            let path = format!("{}/container", snapshot.cgroups[3].path);
+            *snapshot = snapshot.clone().with(&path, figures(Some(0), (0, 0)));
+        });
+        assert_eq!(inner.findings("trap-armed").len(), 1, "in crun's cgroup inside its scope");
+    }
+
+    #[test]
+    fn a_container_of_a_pod_that_is_counted_is_not_counted_again() {
+        let node = Node::new().pod(Some(0)).container("c", Some(0), (0, 0));
+        let found = node.findings("trap-armed");
+        assert!(found[0].sentence.starts_with("1 pod of this node"), "{}", found[0].sentence);
     }
 }
