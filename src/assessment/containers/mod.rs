@@ -7,7 +7,7 @@ use super::pods::identity;
 use super::{ContainerState, Identity, Instance, PodState, TenantSize, Thresholds};
 use crate::history::{ContainerKey, History, Living, Tally};
 use crate::identity::{ContainerCgroup, Owner};
-use crate::snapshot::{Cgroup, Hugetlb, NumaUsage, Snapshot};
+use crate::snapshot::{Cgroup, Hugetlb, NumaUsage, Reading, Snapshot};
 use crate::units::{Bytes, PageSize};
 
 /// The containers to show, by UID and name.
@@ -277,13 +277,22 @@ impl Outlook {
 
     /// Two instances of one container are short each by itself; how much is left, the newest tells.
     fn with_older(self, older: Self) -> Self {
+        let uncertainty = self.uncertainty.or(older.uncertainty);
+        // Of one it is not known, so it is not known of both.
+        let known = uncertainty.is_none();
+        let (shortfall, margin) = if known {
+            let margin = self.margin.combine(older.margin, |a, b| Some(a.min(b)));
+            (self.shortfall.plus(older.shortfall), margin)
+        } else {
+            (Reading::Absent, Reading::Absent)
+        };
         Self {
-            shortfall: self.shortfall.plus(older.shortfall),
-            short_of: self.short_of.or(older.short_of),
-            uncertainty: self.uncertainty.or(older.uncertainty),
+            shortfall,
+            short_of: self.short_of.or(older.short_of).filter(|_| known),
+            uncertainty,
+            margin,
             committed: self.committed.plus(older.committed),
             unreserved: Bytes(self.unreserved.0.saturating_add(older.unreserved.0)),
-            margin: self.margin.combine(older.margin, |a, b| Some(a.min(b))),
             ..self
         }
     }

@@ -55,6 +55,21 @@ fn an_instance_that_could_not_be_read_makes_the_sum_unknown() {
 }
 
 #[test]
+fn an_instance_of_which_nothing_is_known_makes_the_shortfall_unknown() {
+    let touches_anothers = Hugetlb { reserved: Reading::Present(Bytes(0)), ..limited(10, 300) };
+    for attempts in [[0, 1], [1, 0]] {
+        let both = node(Duration::ZERO)
+            .with_container("u", 1, limited(30, 300))
+            .with_container("u", 2, touches_anothers.clone())
+            .named("u", 1, NAMES, attempts[0])
+            .named("u", 2, NAMES, attempts[1]);
+        let outlook = look(&both).containers[0].sizes[0].outlook;
+        assert!(outlook.uncertainty.is_some());
+        assert_eq!((outlook.shortfall, outlook.margin), (Reading::Absent, Reading::Absent));
+    }
+}
+
+#[test]
 fn a_sandbox_is_not_shown_and_an_unnamed_user_is() {
     let pod = node(Duration::ZERO).with("/kubepods/podu", limited(30, 300));
     let assessment =

@@ -57,6 +57,8 @@ struct Account {
     need_apart: Reading<Bytes>,
     /// Whether it would be short but for what the figures above say is touched already.
     is_netted: bool,
+    /// Whose limit leaves the least above its need, here or above.
+    margin_of: Option<usize>,
     /// Charged here, or mapped here, and reserved elsewhere.
     foreign: Bytes,
     /// The sum of its children's, and theirs.
@@ -160,6 +162,7 @@ impl Account {
             need: Reading::Absent,
             need_apart: Reading::Absent,
             is_netted: false,
+            margin_of: None,
             foreign,
             foreign_below: below.foreign,
             foreign_touched: touched.max(below.foreign_touched),

@@ -108,6 +108,8 @@ struct Chain {
     /// The least that is still to be touched; more than that can't be short.
     outstanding: Option<Bytes>,
     margin: Reading<SignedBytes>,
+    /// The index of whose limit that is.
+    margin_of: Option<usize>,
     room: Reading<Bytes>,
     level: Option<Level>,
     reservation_room: Reading<SignedBytes>,
@@ -122,10 +124,12 @@ pub(super) fn of_accounts(
 ) -> Vec<Outlook> {
     let mut chains: Vec<Chain> = Vec::with_capacity(accounts.len());
     let mut outlooks = Vec::with_capacity(accounts.len());
-    for (account, cgroup) in accounts.iter_mut().zip(&snapshot.cgroups) {
+    for (index, (account, cgroup)) in accounts.iter_mut().zip(&snapshot.cgroups).enumerate() {
         let above = account.parent.and_then(|parent| chains.get(parent)).copied();
         let own = account.outstanding(pool);
-        let chain = Chain::of(account, &cgroup.owner, own, above.unwrap_or_default());
+        let mut chain = Chain::of(account, &cgroup.owner, own, above.unwrap_or_default());
+        chain.margin_of = chain.margin_of.or(Some(index));
+        account.margin_of = chain.margin_of;
         account.asked = chain.let_through(account.unreserved_here);
         account.is_netted = shortfall(account, own).is_some()
             && shortfall(account, chain.outstanding) == Reading::Present(Bytes::ZERO);
@@ -151,9 +155,13 @@ impl Chain {
             (Some(own), Some(above)) => Some(own.min(above)),
             (own, above) => own.or(above),
         };
+        let own_margin = margin(account, outstanding);
+        let margin = least(own_margin, above.margin);
         Self {
             outstanding,
-            margin: least(margin(account, outstanding), above.margin),
+            margin,
+            // Nothing where it is this account's own: it does not know its index.
+            margin_of: above.margin_of.filter(|_| margin != own_margin),
             room: room.combine(above.room, |own, above| Some(own.min(above))),
             level: if binds { Some(Level::of(owner)) } else { above.level },
             reservation_room: least(reservation_room(account), above.reservation_room),

@@ -64,10 +64,16 @@ pub(super) fn tell(
             .then_some(Uncertainty::WithinItself)
     };
     let told: Vec<_> = accounts.iter().enumerate().map(judge).collect();
-    for (outlook, uncertainty) in outlooks.iter_mut().zip(told) {
+    let is_told = |index: usize| told.get(index).copied().flatten().is_some();
+    for ((outlook, account), uncertainty) in outlooks.iter_mut().zip(accounts).zip(&told) {
         if uncertainty.is_some() {
-            outlook.uncertainty = uncertainty;
+            outlook.uncertainty = *uncertainty;
             (outlook.shortfall, outlook.short_of) = (Reading::Absent, None);
+        }
+        // What is not known of one whose limit binds is not known of those below it either.
+        let is_known = uncertainty.is_none() && !account.margin_of.is_some_and(is_told);
+        if !is_known && outlook.margin != Reading::Failed {
+            outlook.margin = Reading::Absent;
         }
     }
 }

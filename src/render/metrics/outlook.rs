@@ -32,7 +32,7 @@ pub(super) const FAMILIES: &[Family] = &[
     ),
     pod(
         "hugetlb_pod_margin_bytes",
-        "The least of limit less need, of the pod and everything above it; below zero it is short.",
+        "The least of limit less need, of the pod and everything above it; below zero it is short. Absent where that is uncertain.",
         |view, samples| {
             each_pod(view, |labels, size| samples.push_signed(labels, size.outlook.margin));
         },
@@ -71,7 +71,7 @@ pub(super) const FAMILIES: &[Family] = &[
     ),
     container(
         "hugetlb_container_margin_bytes",
-        "The least of limit less need, of the container and everything above it; below zero one of them is short.",
+        "The least of limit less need, of the container and everything above it; below zero one of them is short. Absent where that is uncertain.",
         |view, samples| each(view, |labels, size| samples.push_signed(labels, size.outlook.margin)),
     ),
     container(

@@ -60,3 +60,22 @@ fn no_more_is_to_come_than_the_pool_keeps() {
     unknown.pools[0].reserved = Reading::Failed;
     assert_eq!(short(&unknown, POD), Some(10));
 }
+
+#[test]
+fn where_no_verdict_is_given_no_margin_is_either() {
+    let (a, b, full) = (c(1), c(2), c(3));
+    // a has mapped 20 and may touch 10, b touches what others mapped, the third has all it needs.
+    let snapshot = tree(&[
+        ("/kubepods", Some(100), (23, 8)),
+        (POD, Some(21), (23, 8)),
+        (&a, Some(10), (20, 0)),
+        (&b, None, (0, 5)),
+        (&full, Some(4), (3, 3)),
+    ]);
+    assert_eq!(outlook(&snapshot, POD).uncertainty, Some(Uncertainty::WithinItself));
+    let margin = |path| outlook(&snapshot, path).margin.present().map(|margin| margin.0 >> 21);
+    assert_eq!(margin("/kubepods"), Some(82));
+    assert_eq!((margin(POD), margin(&a)), (None, None));
+    assert_eq!((outlook(&snapshot, &b).uncertainty, margin(&b)), (None, None), "it is the pod's");
+    assert_eq!(margin(&full), Some(1), "its own leaves less than the pod's would");
+}
