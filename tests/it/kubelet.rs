@@ -175,6 +175,7 @@ fn whatever_it_says_instead_the_names_stay_and_one_line_says_what_was_expected()
         (refusal("500 Internal Server Error", ""), &["500 Internal", "expected 200 OK"]),
         (redirect, &["302 Found", "redirects are not followed"]),
         (Says::ok(json!({"items": "x".repeat(1 << 20)}).to_string()), &["no list of pods"]),
+        (Says::ok(" ".repeat((16 << 20) + 1)), &["the answer is larger than 16777216 bytes"]),
         (Says::ok("<html>".to_owned()), &["no list of pods", "expected JSON"]),
         (Says::ok("{\"kind\":\"Status\"}".to_owned()), &["is a Status", "expected a PodList"]),
         (Says::HangUp, &["expected an answer in HTTP"]),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, HOST, HeaderValue, USER_AGENT};
@@ -24,7 +24,7 @@ use super::trust::Trust;
 use super::{Endpoint, PATH};
 
 /// A node's pods are a few megabytes; whoever sends more must not cost us our memory.
-const MOST_BYTES: usize = 64 << 20;
+const MOST_BYTES: usize = 16 << 20;
 
 /// Nor a token or a bundle of authorities that never ends.
 const MOST_FILE_BYTES: u64 = 4 << 20;
@@ -95,7 +95,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Asks once and returns the body. Redirects are not followed: nobody else gets the token.
-pub(super) async fn get(endpoint: &Endpoint, prepared: Preparation) -> Result<Bytes, AskError> {
+pub(super) async fn get(endpoint: &Endpoint, prepared: Preparation) -> Result<Vec<u8>, AskError> {
     let Preparation { addresses, secure } = prepared;
     let stream = TcpStream::connect(addresses.as_slice()).await.map_err(AskError::Connect)?;
     let request = request(endpoint, secure.as_ref().map(|secure| &secure.authorization))?;
@@ -132,7 +132,7 @@ fn request(
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Empty<Bytes>>,
-) -> Result<Bytes, AskError> {
+) -> Result<Vec<u8>, AskError> {
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(AskError::Http)?;
     // Dropped with this future, so a request that is given up leaves no connection behind.
@@ -149,10 +149,17 @@ async fn exchange(
     Err(AskError::Refused { status, reason: reason.chars().take(MOST_REASON).collect() })
 }
 
-async fn body(response: Response<Incoming>, most: usize) -> Result<Bytes, AskError> {
-    match Limited::new(response.into_body(), most).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(AskError::TooLarge { most }),
-        Err(error) => Err(AskError::Broken(error)),
+/// A body in one piece, copied as it comes: what hyper keeps of many small frames is more than they are.
+async fn body(response: Response<Incoming>, most: usize) -> Result<Vec<u8>, AskError> {
+    let mut body = response.into_body();
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(AskError::Broken)?;
+        let Some(data) = frame.data_ref() else { continue };
+        if data.len() > most.saturating_sub(bytes.len()) {
+            return Err(AskError::TooLarge { most });
+        }
+        bytes.extend_from_slice(data);
     }
+    Ok(bytes)
 }

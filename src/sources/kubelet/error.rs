@@ -75,8 +75,8 @@ pub enum AskError {
     #[error("{}; expected an answer in HTTP", chain(.0))]
     Http(#[source] hyper::Error),
     /// The body broke off.
-    #[error("the answer broke off: {}", chain(.0.as_ref()))]
-    Broken(#[source] Box<dyn Error + Send + Sync>),
+    #[error("the answer broke off: {}", chain(.0))]
+    Broken(#[source] hyper::Error),
     /// It said no.
     #[error("{status}{}; {}", bracketed(.reason), hint(*.status))]
     Refused {

@@ -1,8 +1,10 @@
 //! The kubelet's answer becomes facts. A pod that can't be understood costs only itself.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::limits::{self, Spec};
@@ -12,6 +14,9 @@ use crate::units::{Bytes, PageSize};
 
 /// More is no UID of any kubelet's.
 const LONGEST_UID: usize = 253;
+
+/// Kubelets run 110 pods unless told otherwise, and hardly more than 1,000 when told.
+const MOST_PODS: usize = 10_000;
 
 /// What an answer tells.
 #[derive(Debug, Default)]
@@ -39,10 +44,56 @@ pub enum NotPods {
 }
 
 #[derive(Deserialize)]
-struct PodList<'a> {
+struct PodList {
     kind: Option<String>,
-    #[serde(borrow)]
-    items: Option<Vec<&'a RawValue>>,
+    items: Option<Items>,
+}
+
+/// The pods of a list, each taken in as it comes: a list of many small things would cost far more than its text.
+#[derive(Default)]
+struct Items {
+    pods: BTreeMap<PodUid, Option<Understood>>,
+    problems: Problems,
+}
+
+impl<'de> Deserialize<'de> for Items {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(TakeIn)
+    }
+}
+
+struct TakeIn;
+
+impl<'de> Visitor<'de> for TakeIn {
+    type Value = Items;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of pods")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Items, A::Error> {
+        let mut items = Items::default();
+        let mut number = 0;
+        while let Some(item) = list.next_element::<&RawValue>()? {
+            if number == MOST_PODS {
+                return Err(A::Error::custom(format_args!("it has more than {MOST_PODS} items")));
+            }
+            items.take_in(number, item);
+            number += 1;
+        }
+        Ok(items)
+    }
+}
+
+impl Items {
+    fn take_in(&mut self, number: usize, item: &RawValue) {
+        match understand(item) {
+            Ok(pod) => add(&mut self.pods, pod, &mut self.problems),
+            Err(why) => {
+                self.problems.add(|| format!("the pod at {number} is not understood: {why}"));
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -95,25 +146,17 @@ struct Understood {
 
 /// Reads the body of an answer.
 pub fn read(body: &[u8]) -> Result<Answer, NotPods> {
-    let list: PodList<'_> = serde_json::from_slice(body)?;
-    let items = match (list.items, list.kind) {
+    let list: PodList = serde_json::from_slice(body)?;
+    let Items { pods, problems } = match (list.items, list.kind) {
         (Some(items), _) => items,
         // Go writes an empty list as null.
-        (None, Some(kind)) if kind == "PodList" => Vec::new(),
+        (None, Some(kind)) if kind == "PodList" => Items::default(),
         (None, kind) => {
             return Err(NotPods::Kind {
                 kind: kind.unwrap_or_else(|| "JSON object without `items`".to_owned()),
             });
         }
     };
-    let mut problems = Problems::default();
-    let mut pods = BTreeMap::new();
-    for (number, item) in items.into_iter().enumerate() {
-        match understand(item) {
-            Ok(pod) => add(&mut pods, pod, &mut problems),
-            Err(why) => problems.add(|| format!("the pod at {number} is not understood: {why}")),
-        }
-    }
     let mut answer = Answer { problems, ..Answer::default() };
     for pod in pods.into_values().flatten() {
         answer.take_in(pod);

@@ -211,6 +211,18 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn a_list_that_never_ends_is_given_up() {
+    let of = |many: usize| {
+        let items = vec!["0"; many].join(",");
+        read(format!(r#"{{"kind":"PodList","items":[{items}]}}"#).as_bytes())
+    };
+    assert!(problem(of(10_000).expect("a list")).contains("(and 9999 more)"));
+    let error = of(10_001).expect_err("too many").to_string();
+    assert!(error.contains("more than 10000 items"), "{error}");
+    assert!(of(5_000_000).is_err());
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "\\PC*") {
