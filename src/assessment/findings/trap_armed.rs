@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Facts, Finding, Rule, Severity, Subject, count};
 use crate::assessment::{FailureMode, Outlook};
 use crate::identity::{ContainerCgroup, ContainerId, Owner, PodUid};
-use crate::snapshot::{Cgroup, Snapshot};
+use crate::snapshot::{Cgroup, Check, Snapshot, Target};
 use crate::units::{Bytes, PageSize};
 
 pub(super) const RULE: Rule = Rule {
@@ -13,7 +13,7 @@ pub(super) const RULE: Rule = Rule {
     severity: Severity::Warning,
     summary: "Pods or containers without huge pages may map them, and die when they touch the first.",
     foretells: "Any program that tries huge pages by default (PostgreSQL's `initdb` and `huge_pages=try`, some JVMs and caches) in a pod that was granted none is killed by SIGBUS as it starts: kubernetes/kubernetes#71233. Its first victim can't be foretold; the trap can.",
-    evidence: "A pod's limit leaves nothing to touch (`hugetlb.*.max` is 0), no reservation limit refuses the mapping (`hugetlb.*.rsvd.max` is unlimited on every level), and the node's pool has pages to map. Kubelets before 1.29 and kernels before 5.7 set no reservation limit. The same of a container in a pod that was granted some, as crun leaves it: its own limit is 0, and only its pod has a reservation limit (where pods have none either, those without a grant tell).",
+    evidence: "A pod's limit leaves nothing to touch (`hugetlb.*.max` is 0), no reservation limit refuses the mapping (`hugetlb.*.rsvd.max` is unlimited on every level), and the node's pool has pages to map. Kubelets before 1.29 and kernels before 5.7 set no reservation limit. The same of a container in a pod that was granted some, as crun leaves it: its own limit is 0, and only its pod has a reservation limit (where pods have none either, those without a grant tell). Where no such limit is to be seen: the touch-probe was refused its touch and not its mapping (`hugetlb_probe_enforced`: fault 1, reserve 0).",
     false_alarms: "None of the pods here may ever try. It is one finding for the node, not one for each pod.",
     remedy: "Run kubelet 1.29 or newer (it sets reservation limits for pods) and, where containers have limits of their own, runc 1.1.10 or newer (it sets them for containers; crun does not), or keep huge pages off where they are not granted (`huge_pages=off`, also for initdb), or take the pages away from nodes that need none.",
     find,
@@ -24,10 +24,28 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
         let page_size = pool.page_size;
         let room = pool.bytes(pool.available()).plus(pool.bytes(pool.overcommit_room()));
         if room.present().is_some_and(|room| room >= page_size.bytes()) {
-            let trapped = Trapped::of(facts, page_size);
-            findings.extend(trapped.finding(page_size));
+            let trapped = Trapped::of(facts, page_size).finding(page_size);
+            findings.extend(trapped.or_else(|| shown_by_probe(facts, page_size)));
         }
     }
+}
+
+/// Without the limits of others to look at, what became of the exporter's own pod, which was granted none.
+fn shown_by_probe(facts: &Facts<'_>, page_size: PageSize) -> Option<Finding> {
+    let probes = facts.snapshot.probes.as_ref().filter(|probes| probes.target == Target::Own)?;
+    let enforced = |check| probes.is_enforced(page_size, check);
+    let armed = (enforced(Check::Fault), enforced(Check::Reserve)) == (Some(true), Some(false));
+    armed.then(|| {
+        RULE.finding(
+            Subject::Node,
+            page_size,
+            format!(
+                "The probe was let map {page_size} pages that it was not granted, and was refused the touch: whatever else tries to use one is killed by SIGBUS."
+            ),
+            FOR_PODS.to_owned(),
+            &[],
+        )
+    })
 }
 
 /// Who can map and not touch.
@@ -124,8 +142,8 @@ const FOR_CONTAINERS: &str = "Use a runtime that writes hugetlb.*.rsvd.max for c
 
 #[cfg(test)]
 mod tests {
-    use super::super::example::{Node, figures, limit};
-    use crate::snapshot::Reading;
+    use super::super::example::{Node, figures, limit, probed};
+    use crate::snapshot::{Check, EnforcedBy, Reading, Verdict};
     use crate::units::Pages;
 
     #[test]
@@ -134,6 +152,22 @@ mod tests {
         let found = node.findings("trap-armed");
         assert_eq!(found.len(), 1);
         assert!(found[0].sentence.starts_with("1 pod of this node was granted no 2Mi pages"));
+    }
+
+    #[test]
+    fn a_probe_that_was_let_map_and_not_touch() {
+        let fault = (Check::Fault, Verdict::Enforced(EnforcedBy::Either));
+        let found = |verdicts: &[(Check, Verdict)]| {
+            let node = Node::new().but(|snapshot| snapshot.probes = probed(verdicts));
+            node.findings("trap-armed")
+        };
+        let one = found(&[fault.clone(), (Check::Reserve, Verdict::NotEnforced)]);
+        assert_eq!(one.len(), 1);
+        assert!(one[0].sentence.starts_with("The probe was let map 2Mi pages"));
+        let by_reservation = Verdict::Enforced(EnforcedBy::ReservationLimit);
+        assert!(found(&[fault.clone(), (Check::Reserve, by_reservation)]).is_empty());
+        assert!(found(&[fault]).is_empty());
+        assert!(found(&[(Check::Reserve, Verdict::NotEnforced)]).is_empty());
     }
 
     #[test]
