@@ -98,8 +98,7 @@ fn can_not_tell(what: &str, of: &str) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::example::page_size;
-    use crate::units::Pages;
+    use crate::snapshot::example::{page_size, pool};
 
     const MI: u64 = 1 << 20;
 
@@ -117,19 +116,6 @@ mod tests {
         }
     }
 
-    fn pool(available: u64) -> Pool {
-        let pages = |pages| Reading::Present(Pages(pages));
-        Pool {
-            page_size: page_size(),
-            size: pages(500),
-            free: pages(available),
-            reserved: pages(0),
-            surplus: pages(0),
-            overcommit_limit: pages(0),
-            nodes: Vec::new(),
-        }
-    }
-
     fn ask(limits: &[LevelLimits], pool: Option<&Pool>, declared: Option<u64>) -> Answer {
         fit(&Wish {
             page_size: page_size(),
@@ -143,7 +129,7 @@ mod tests {
 
     #[test]
     fn every_limit_and_the_pool_are_asked() {
-        let pool = pool(200);
+        let pool = pool(200, 0);
         let refused = |limits: &[LevelLimits]| match ask(limits, Some(&pool), None) {
             Answer::No(why) => why,
             other => panic!("{other:?}"),
@@ -164,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_is_not_seen_is_said() {
-        let pool = pool(141);
+        let pool = pool(141, 0);
         let Answer::Yes(words) = ask(&[level(None, None, 0)], Some(&pool), None) else { panic!() };
         assert!(words.ends_with("name it with --limit"), "{words}");
         let Answer::Yes(words) = ask(&[level(None, None, 0)], Some(&pool), Some(282)) else {
@@ -177,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_pool_that_is_too_small() {
-        assert!(matches!(ask(&[], Some(&pool(140)), None), Answer::No(_)));
+        assert!(matches!(ask(&[], Some(&pool(140, 0)), None), Answer::No(_)));
         assert!(matches!(ask(&[], None, None), Answer::No(_)));
     }
 }

@@ -173,18 +173,12 @@ mod tests {
     use super::super::site::tests::{Limits, in_pod};
     use super::*;
     use crate::snapshot::CgroupVersion::V2;
-    use crate::snapshot::example::page_size;
+    use crate::snapshot::example;
 
     fn pool(available: u64, overcommit: u64) -> Pool {
-        let pages = |pages| Reading::Present(Pages(pages));
         Pool {
-            page_size: page_size(),
-            size: pages(500),
-            free: pages(available + 10),
-            reserved: pages(10),
-            surplus: pages(0),
-            overcommit_limit: pages(overcommit),
-            nodes: Vec::new(),
+            overcommit_limit: Reading::Present(Pages(overcommit)),
+            ..example::pool(available + 10, 10)
         }
     }
 

@@ -241,24 +241,15 @@ struct RefusedByReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::example::page_size;
+    use crate::snapshot::example::{page_size, pool};
 
     fn seed() -> Trial {
-        let pages = |pages| Reading::Present(Pages(pages));
         Trial {
             page_size: page_size(),
             mapping: "private".to_owned(),
             pages: Pages(100),
             touch: Pages(100),
-            pool: Some(Pool {
-                page_size: page_size(),
-                size: pages(500),
-                free: pages(500),
-                reserved: pages(0),
-                surplus: pages(0),
-                overcommit_limit: pages(0),
-                nodes: Vec::new(),
-            }),
+            pool: Some(pool(500, 0)),
             limits: vec![LevelLimits {
                 cgroup: "/".to_owned(),
                 limit: Reading::Present(Limit::At(Bytes(64 << 21))),

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{
-    Cgroup, CgroupVersion, Failures, Hugetlb, Limit, Memory, OwnCgroup, Reading, Snapshot, Taken,
+    Cgroup, CgroupVersion, Failures, Hugetlb, Limit, Memory, OwnCgroup, Pool, Reading, Snapshot,
+    Taken,
 };
 use crate::identity::{NameIndex, Owner};
-use crate::units::{Bytes, PageSize};
+use crate::units::{Bytes, PageSize, Pages};
 
 /// Pages of 2 MiB.
 pub fn page_size() -> PageSize {
@@ -31,6 +32,20 @@ pub fn node(since_start: Duration) -> Snapshot {
         mappings: None,
         probes: None,
         sources: Vec::new(),
+    }
+}
+
+/// A pool of 500 pages of 2 MiB, of which so many are free and so many of those reserved.
+pub fn pool(free: u64, reserved: u64) -> Pool {
+    let pages = |pages| Reading::Present(Pages(pages));
+    Pool {
+        page_size: page_size(),
+        size: pages(500),
+        free: pages(free),
+        reserved: pages(reserved),
+        surplus: pages(0),
+        overcommit_limit: pages(0),
+        nodes: Vec::new(),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::identity::{PodName, PodUid};
 use crate::snapshot::example::{self, page_size};
 use crate::snapshot::{
     CgroupVersion, Check, Declared, DeclaredPod, Failures, Hierarchy, Hugetlb, LastProbe, Limit,
-    Pool, Probes, Reading, Snapshot, Target, Verdict,
+    Probes, Reading, Snapshot, Target, Verdict,
 };
 use crate::units::{Bytes, Pages};
 
@@ -45,16 +45,7 @@ impl Node {
     /// 500 pages, all free, and an empty kubepods.
     pub(crate) fn new() -> Self {
         let mut snapshot = example::node(Duration::ZERO);
-        let pages = |pages| Reading::Present(Pages(pages));
-        snapshot.pools = vec![Pool {
-            page_size: page_size(),
-            size: pages(500),
-            free: pages(500),
-            reserved: pages(0),
-            surplus: pages(0),
-            overcommit_limit: pages(0),
-            nodes: Vec::new(),
-        }];
+        snapshot.pools = vec![example::pool(500, 0)];
         snapshot.hierarchy =
             Some(Hierarchy { version: CgroupVersion::V2, root: "/sys/fs/cgroup".into() });
         let snapshot = snapshot.with("/kubepods", figures(None, (0, 0)));

@@ -250,6 +250,29 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// Asks of every container, and of the pods none of whose containers was found: on v2 a pod's count holds its
+/// containers', and who is named is named once.
+fn name_once(
+    facts: &Facts<'_>,
+    name: &str,
+    finding: fn(&Facts<'_>, &Identity, &TenantSize) -> Option<Finding>,
+    findings: &mut Vec<Finding>,
+) {
+    for (container, size) in facts.containers() {
+        findings.extend(finding(facts, &container.identity, size));
+    }
+    for (pod, size) in facts.pods() {
+        let is_named = findings.iter().any(|finding| {
+            finding.name == name
+                && finding.page_size == Some(size.page_size)
+                && matches!(&finding.subject, Subject::Tenant(who) if who.uid == pod.identity.uid)
+        });
+        if !is_named {
+            findings.extend(finding(facts, &pod.identity, size));
+        }
+    }
+}
+
 impl Identity {
     /// For a sentence: `container c of pod ns/name`, `pod ns/name`.
     pub fn described(&self) -> String {

@@ -1,6 +1,6 @@
 //! Something was refused, and what it was can't be told.
 
-use super::{Facts, Finding, Rule, Severity, Subject, capital};
+use super::{Facts, Finding, Rule, Severity, Subject, capital, name_once};
 use crate::assessment::{Identity, TenantSize};
 
 pub(super) const RULE: Rule = Rule {
@@ -15,20 +15,7 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
-    for (container, size) in facts.containers() {
-        findings.extend(finding(facts, &container.identity, size));
-    }
-    for (pod, size) in facts.pods() {
-        // On v2 a pod's count holds its containers'; who is named is named once.
-        let named = findings.iter().any(|finding| {
-            finding.name == RULE.name
-                && finding.page_size == Some(size.page_size)
-                && matches!(&finding.subject, Subject::Tenant(who) if who.uid == pod.identity.uid)
-        });
-        if !named {
-            findings.extend(finding(facts, &pod.identity, size));
-        }
-    }
+    name_once(facts, RULE.name, finding, findings);
 }
 
 fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Finding> {
