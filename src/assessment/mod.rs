@@ -22,7 +22,9 @@ use crate::snapshot::{Hugetlb, Limit, NumaUsage, Reading, Snapshot};
 use crate::units::{Bytes, PageSize};
 use ledger::Ledger;
 
-pub use findings::{Changes, Finding, Findings, RULES, Severity, Subject};
+pub use findings::{
+    Changes, Finding, Findings, REQUIRED_LIMIT, RULES, SHORTFALL, Severity, Subject,
+};
 pub use fit::{Answer as FitAnswer, Wish, fit};
 pub use ledger::{FailureMode, Outlook, ShortOf, Uncertainty};
 pub use pools::PoolState;

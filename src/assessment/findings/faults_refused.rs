@@ -1,6 +1,8 @@
 //! It has happened.
 
-use super::{Facts, Finding, Rule, Severity, Subject, capital, name_once, resource};
+use super::{
+    Facts, Finding, REQUIRED_LIMIT, Rule, Severity, Subject, capital, name_once, resource,
+};
 use crate::assessment::{Identity, TenantSize};
 
 pub(super) const RULE: Rule = Rule {
@@ -39,8 +41,10 @@ fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Findi
         age.as_secs(),
     );
     let resource = resource(size.page_size);
+    let mut figures = vec![("faults", refusals.faults)];
     let remedy = match (size.outlook.committed.present(), size.limit.finite()) {
         (Some(committed), Some(limit)) if committed > limit => {
+            figures.push((REQUIRED_LIMIT, committed.0));
             format!("Set {resource} to at least {committed}, or make it map less.")
         }
         _ => format!(
@@ -48,7 +52,7 @@ fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Findi
         ),
     };
     let subject = Subject::Tenant(who.clone());
-    Some(RULE.finding(subject, size.page_size, sentence, remedy, &[("faults", refusals.faults)]))
+    Some(RULE.finding(subject, size.page_size, sentence, remedy, &figures))
 }
 
 #[cfg(test)]

@@ -108,6 +108,11 @@ pub struct Finding {
     pub figures: Vec<Figure>,
 }
 
+/// The figure's name of what is missing.
+pub const SHORTFALL: &str = "shortfall_bytes";
+/// The figure's name of the limit that would be enough, where raising a limit is what to do.
+pub const REQUIRED_LIMIT: &str = "required_limit_bytes";
+
 /// A figure behind a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Figure {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Facts, Finding, Rule, Severity, Subject};
+use super::{Facts, Finding, Rule, SHORTFALL, Severity, Subject};
 use crate::identity::Owner;
 use crate::snapshot::{Pool, Reading};
 use crate::units::{Bytes, NumaNode};
@@ -77,7 +77,7 @@ fn finding(pool: &Pool, set: &Nodes, short: Bytes, to_come: Bytes, free: Bytes) 
             "Move at least {} pages of {page_size} to node {nodes}.",
             short.0.div_ceil(page_size.bytes().0),
         ),
-        &[("shortfall_bytes", short.0), ("outstanding_bytes", to_come.0), ("free_bytes", free.0)],
+        &[(SHORTFALL, short.0), ("outstanding_bytes", to_come.0), ("free_bytes", free.0)],
     )
 }
 

@@ -1,6 +1,6 @@
 //! More was promised than there is.
 
-use super::{Facts, Finding, Rule, Severity, Subject};
+use super::{Facts, Finding, Rule, SHORTFALL, Severity, Subject};
 use crate::units::Bytes;
 
 pub(super) const RULE: Rule = Rule {
@@ -33,7 +33,7 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
                 unfilled.less(short),
             ),
             format!("Add {pages} pages of {page_size} to the pool, or find who uses pages outside pods."),
-            &[("shortfall_bytes", short.0), ("unfilled_bytes", unfilled.0)],
+            &[(SHORTFALL, short.0), ("unfilled_bytes", unfilled.0)],
         ));
     }
 }

@@ -1,6 +1,9 @@
 //! More is mapped than may be touched.
 
-use super::{Facts, Finding, Rule, Severity, Subject, capital, resource, whole_pages};
+use super::{
+    Facts, Finding, REQUIRED_LIMIT, Rule, SHORTFALL, Severity, Subject, capital, resource,
+    whole_pages,
+};
 use crate::assessment::{ContainerState, Identity, Outlook, PodState, ShortOf, TenantSize};
 use crate::identity::Owner;
 use crate::units::{Bytes, PageSize};
@@ -54,10 +57,13 @@ fn of_container(container: &ContainerState, size: &TenantSize) -> Finding {
     let remedy = match (size.outlook.short_of, lost(size, needed, None)) {
         (Some(ShortOf::Pool), _) => pool_remedy(size),
         (_, Some(granted)) => set_again_remedy(granted),
-        _ => format!(
-            "Set {} of container {} to at least {needed}, or make it map less.",
-            resource(size.page_size),
-            container.identity.container,
+        _ => Remedy::limit(
+            needed,
+            format!(
+                "Set {} of container {} to at least {needed}, or make it map less.",
+                resource(size.page_size),
+                container.identity.container,
+            ),
         ),
     };
     finding(&container.identity, size, &who, &mapped, remedy)
@@ -72,12 +78,18 @@ fn of_pod(facts: &Facts<'_>, pod: &PodState, size: &TenantSize) -> Finding {
     let remedy = match (size.outlook.short_of, lost(size, needed, declared), holder) {
         (Some(ShortOf::Pool), ..) => pool_remedy(size),
         (_, Some(granted), _) => set_again_remedy(granted),
-        (_, None, Some(container)) => format!(
-            "Set {resource} of container {} to at least {needed}, or make it map less.",
-            container.identity.container,
+        (_, None, Some(container)) => Remedy::limit(
+            needed,
+            format!(
+                "Set {resource} of container {} to at least {needed}, or make it map less.",
+                container.identity.container,
+            ),
         ),
-        (_, None, None) => format!(
-            "Set {resource} of its containers to at least {needed} in all, or make them map less."
+        (_, None, None) => Remedy::limit(
+            needed,
+            format!(
+                "Set {resource} of its containers to at least {needed} in all, or make them map less."
+            ),
         ),
     };
     finding(&pod.identity, size, &who, &mapped, remedy)
@@ -97,8 +109,20 @@ fn of_cgroup(path: &str, page_size: PageSize, outlook: &Outlook) -> Finding {
             page_size.cgroup_name(),
             needed.0,
         ),
-        &[("shortfall_bytes", short.0), ("committed_bytes", needed.0)],
+        &[(SHORTFALL, short.0), ("committed_bytes", needed.0), (REQUIRED_LIMIT, needed.0)],
     )
+}
+
+/// What to do, and the limit that would be enough where raising it is what to do.
+struct Remedy {
+    text: String,
+    limit: Option<Bytes>,
+}
+
+impl Remedy {
+    fn limit(needed: Bytes, text: String) -> Self {
+        Self { text, limit: Some(needed) }
+    }
 }
 
 /// What would be enough, and what was done, in words.
@@ -122,19 +146,21 @@ fn lost(size: &TenantSize, needed: Bytes, declared: Option<Bytes>) -> Option<Byt
     granted.filter(|_| size.outlook.short_of == Some(ShortOf::Limit))
 }
 
-fn set_again_remedy(granted: Bytes) -> String {
-    format!(
+fn set_again_remedy(granted: Bytes) -> Remedy {
+    let text = format!(
         "The kernel's limit is below the {granted} of its spec, which is enough: recreate the pod, so that it is set again."
-    )
+    );
+    Remedy { text, limit: None }
 }
 
-fn pool_remedy(size: &TenantSize) -> String {
+fn pool_remedy(size: &TenantSize) -> Remedy {
     let short = size.outlook.shortfall.present().unwrap_or_default();
     let pages = short.0.div_ceil(size.page_size.bytes().0);
-    format!(
+    let text = format!(
         "Add at least {pages} pages to the node's pool of {} pages, or map without MAP_NORESERVE.",
         size.page_size
-    )
+    );
+    Remedy { text, limit: None }
 }
 
 fn finding(
@@ -142,7 +168,7 @@ fn finding(
     size: &TenantSize,
     described: &str,
     mapped: &str,
-    remedy: String,
+    remedy: Remedy,
 ) -> Finding {
     let short = size.outlook.shortfall.present().unwrap_or_default();
     let may = match (size.outlook.short_of, size.limit.finite()) {
@@ -157,10 +183,11 @@ fn finding(
         capital(described)
     );
     let committed = size.outlook.committed.present().unwrap_or_default();
-    let mut figures = vec![("shortfall_bytes", short.0), ("committed_bytes", committed.0)];
+    let mut figures = vec![(SHORTFALL, short.0), ("committed_bytes", committed.0)];
     figures.extend(size.usage.present().map(|usage| ("usage_bytes", usage.0)));
     figures.extend(size.limit.finite().map(|limit| ("limit_bytes", limit.0)));
-    RULE.finding(Subject::Tenant(who.clone()), size.page_size, sentence, remedy, &figures)
+    figures.extend(remedy.limit.map(|limit| (REQUIRED_LIMIT, limit.0)));
+    RULE.finding(Subject::Tenant(who.clone()), size.page_size, sentence, remedy.text, &figures)
 }
 
 #[cfg(test)]
@@ -183,7 +210,9 @@ mod tests {
             finding.remedy,
             "Set hugepages-2Mi of container postgres to at least 280Mi, or make it map less."
         );
-        assert_eq!(finding.figures[0].value, 152 << 20);
+        let figure = |name| finding.figures.iter().find(|figure| figure.name == name);
+        assert_eq!(figure("shortfall_bytes").map(|figure| figure.value), Some(152 << 20));
+        assert_eq!(figure("required_limit_bytes").map(|figure| figure.value), Some(280 << 20));
     }
 
     #[test]
@@ -192,6 +221,9 @@ mod tests {
         let after = |before: Node, now: Node| {
             let found = findings_through(&[before, now], Duration::from_secs(2), "will-crash");
             assert_eq!(found.len(), 1);
+            let names_a_limit =
+                found[0].figures.iter().any(|figure| figure.name == "required_limit_bytes");
+            assert_eq!(names_a_limit, found[0].remedy.starts_with("Set "), "{}", found[0].remedy);
             found[0].remedy.clone()
         };
         let set_again = "The kernel's limit is below the 280Mi of its spec, which is enough: recreate the pod, so that it is set again.";

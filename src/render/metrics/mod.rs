@@ -6,6 +6,7 @@
 
 mod container;
 mod exporter;
+mod finding;
 mod outlook;
 mod pod;
 mod pool;
@@ -48,6 +49,7 @@ fn families() -> impl Iterator<Item = &'static Family> {
         pod::FAMILIES,
         container::FAMILIES,
         outlook::FAMILIES,
+        finding::FAMILIES,
         service::FAMILIES,
         probe::FAMILIES,
         exporter::FAMILIES,

@@ -1,7 +1,7 @@
 //! What is to be expected of pods and containers.
 
 use super::{Family, Kind, Samples, as_f64};
-use crate::assessment::{Identity, Subject, TenantSize};
+use crate::assessment::TenantSize;
 use crate::history::Refusals;
 use crate::identity::PodUid;
 use crate::snapshot::Reading;
@@ -129,22 +129,6 @@ pub(super) const FAMILIES: &[Family] = &[
             });
         },
     },
-    Family {
-        name: "hugetlb_finding",
-        kind: Kind::Gauge,
-        help: "1 while a finding holds; docs/findings.md says what each means. The identity labels are empty where it is about the node, cgroup is set where it is about one that is no pod.",
-        labels: &[
-            "finding",
-            "severity",
-            "namespace",
-            "pod",
-            "container",
-            "uid",
-            "cgroup",
-            "pagesize",
-        ],
-        collect: findings,
-    },
 ];
 
 fn each_pod(view: &View, mut push: impl FnMut([&str; 4], &TenantSize)) {
@@ -186,30 +170,4 @@ fn declared(view: &View, samples: &mut Samples) {
             samples.push(labels, pod.limit(size.page_size).as_f64());
         }
     });
-}
-
-fn findings(view: &View, samples: &mut Samples) {
-    for finding in &view.assessment.findings {
-        let nobody = Identity::default();
-        let (who, cgroup) = match &finding.subject {
-            Subject::Node => (&nobody, ""),
-            Subject::Tenant(who) => (who, ""),
-            Subject::Cgroup(path) => (&nobody, path.as_str()),
-        };
-        let severity = finding.severity.to_string();
-        let page_size = finding.page_size.map(|size| size.to_string()).unwrap_or_default();
-        samples.push(
-            [
-                finding.name,
-                &severity,
-                &who.namespace,
-                &who.pod,
-                &who.container,
-                &who.uid,
-                cgroup,
-                &page_size,
-            ],
-            1.0,
-        );
-    }
 }
