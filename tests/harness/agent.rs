@@ -31,10 +31,13 @@ pub struct Start {
 }
 
 impl Start {
-    /// With these flags, polling every 100 ms, on loopback.
+    /// With these flags, on loopback, polling every 100 ms if they do not say how often.
     pub fn new(flags: &[String]) -> Self {
-        let ours = ["--web.listen-address=127.0.0.1:0", "--poll.interval=100ms"].map(str::to_owned);
-        let arguments = ours.into_iter().chain(flags.iter().cloned()).collect();
+        let mut arguments = vec!["--web.listen-address=127.0.0.1:0".to_owned()];
+        if !flags.iter().any(|flag| flag.starts_with("--poll.interval=")) {
+            arguments.push("--poll.interval=100ms".to_owned());
+        }
+        arguments.extend_from_slice(flags);
         Self { program: program(), arguments, user: None, cgroup: None, tied: false }
     }
 

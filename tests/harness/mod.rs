@@ -14,13 +14,19 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Asks again and again until there is an answer; without one in time, says what was waited for.
 #[track_caller]
-pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    wait_within(what, DEADLINE, ask)
+}
+
+/// The same of what may take longer.
+#[track_caller]
+pub fn wait_within<T>(what: &str, deadline: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(began.elapsed() < DEADLINE, "waited {DEADLINE:?} for {what}");
+        assert!(began.elapsed() < deadline, "waited {deadline:?} for {what}");
         std::thread::park_timeout(Duration::from_millis(10));
     }
 }

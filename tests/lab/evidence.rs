@@ -1,30 +1,30 @@
 //! docs/evidence.md: what a whole run has shown, section by section.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 
-/// Lines about the touch-probe.
-static PROBING: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// Lines of sections.
+static LINES: Mutex<BTreeMap<&'static str, Vec<String>>> = Mutex::new(BTreeMap::new());
 
 /// Whether this is a run that takes its time.
 pub fn is_long() -> bool {
     std::env::var("HUGETLB_LAB").is_ok_and(|wish| wish == "long")
 }
 
-/// Prints a line about the touch-probe and keeps it.
-pub fn of_probe(line: String) {
+/// Prints a line and keeps it for a section.
+pub fn tell(section: &'static str, line: String) {
     eprintln!("{line}");
-    PROBING.lock().expect("the lines").push(line);
+    LINES.lock().expect("the lines").entry(section).or_default().push(line);
 }
 
 /// Publishes what was kept.
-pub fn publish_probing() {
-    let lines = PROBING.lock().expect("the lines");
-    let lines: Vec<String> = lines.iter().map(|line| format!("- {line}\n")).collect();
-    if !lines.is_empty() {
-        publish("The touch-probe", &format!("\n{}", lines.concat()));
+pub fn publish_lines() {
+    for (section, lines) in &*LINES.lock().expect("the lines") {
+        let lines: Vec<String> = lines.iter().map(|line| format!("- {line}\n")).collect();
+        publish(section, &format!("\n{}", lines.concat()));
     }
 }
 

@@ -32,7 +32,7 @@ const RECORD: &str = "/run/hugetlb-exporter-lab.pool";
 pub const POOL_PAGES: u64 = 500;
 
 /// No scenario takes longer, in a run that is not to take its time.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(300);
 const LONG_DEADLINE: Duration = Duration::from_secs(1_200);
 
 /// Controllers that runc wants beside hugetlb on v1.
@@ -76,7 +76,16 @@ pub fn missing() -> Option<String> {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&paths).any(|directory| directory.join(program).exists())
     };
-    let programs = ["prometheus", "promtool", "runc", "crun", "setpriv", "unshare", "ipcrm"];
+    let programs = [
+        "prometheus",
+        "promtool",
+        "prometheus-alertmanager",
+        "runc",
+        "crun",
+        "setpriv",
+        "unshare",
+        "ipcrm",
+    ];
     let missing = programs.into_iter().find(|program| !on_path(program));
     missing
         .or_else(|| postgres::PROGRAMS.into_iter().find(|name| postgres::program(name).is_none()))
@@ -319,7 +328,10 @@ fn watch(deadline: Arc<AtomicU64>) {
         loop {
             if seconds() > deadline.load(Ordering::Relaxed) {
                 eprintln!("a scenario took too long; the lab ends");
-                put_pool_back();
+                // The record stays: the scenario's cgroups are left, and the next start removes them.
+                if let Ok(before) = fs::read_to_string(RECORD) {
+                    set_pool(before.trim());
+                }
                 std::process::exit(101);
             }
             std::thread::park_timeout(Duration::from_secs(1));

@@ -1,7 +1,7 @@
 //! The lab: the agent against the real kernel, with real huge pages, cgroups, runtimes and Prometheus.
 //!
-//! It needs root, CONFIG_CGROUP_HUGETLB, memory for 500 huge pages, and from Debian prometheus, runc, crun and
-//! postgresql-15.
+//! It needs root, CONFIG_CGROUP_HUGETLB, memory for 500 huge pages, and from Debian prometheus,
+//! prometheus-alertmanager, runc, crun and postgresql-15.
 //! What it lacks is shown as ignored with the reason; with `HUGETLB_LAB=require` that is a failure. One thread:
 //! the pool is the machine's. Everything is put back, also after a failure; what a killed run left, the next
 //! undoes.
@@ -23,8 +23,9 @@ mod cgroup;
 mod evidence;
 mod kubepods;
 mod machine;
+mod monitoring;
+mod picture;
 mod postgres;
-mod prometheus;
 mod scenarios;
 mod tenant;
 mod truth;
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
     let whole = arguments.filter.is_none() && arguments.skip.is_empty();
     truth::publish(whole);
     if whole {
-        evidence::publish_probing();
+        evidence::publish_lines();
     }
     conclusion.exit_code()
 }

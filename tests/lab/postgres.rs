@@ -15,7 +15,7 @@ use crate::cgroup::Cgroup;
 use crate::harness::{Lines, wait_for};
 
 /// What the lab runs of it.
-pub const PROGRAMS: [&str; 4] = ["initdb", "postgres", "psql", "pgbench"];
+pub const PROGRAMS: [&str; 6] = ["initdb", "postgres", "psql", "pgbench", "pg_dump", "pg_restore"];
 
 /// Where a program of PostgreSQL's is: Debian keeps most of them out of PATH.
 pub fn program(name: &str) -> Option<PathBuf> {

@@ -3,6 +3,7 @@
 mod access;
 mod by_hand;
 mod figures;
+mod incident;
 mod lifecycle;
 pub mod mappings;
 mod postgres;
@@ -47,6 +48,8 @@ pub fn all() -> Vec<Scenario> {
         truth::NAMED,
         truth::CROSSED,
         postgres::BOTH,
+        incident::BOTH,
+        incident::V2,
     ]
     .concat();
     let v1: Vec<Named> = [
@@ -63,6 +66,7 @@ pub fn all() -> Vec<Scenario> {
         truth::NAMED,
         truth::CROSSED,
         postgres::BOTH,
+        incident::BOTH,
     ]
     .concat();
     let of = |phase: Phase, named: &[Named]| {

@@ -24,11 +24,11 @@ const PAGE: f64 = 2_097_152.0;
 /// Findings are raised by the second poll that sees them.
 const POLLS: f64 = 4.0;
 /// 128 MiB of pages.
-const GRANT: u64 = 64;
+pub(super) const GRANT: u64 = 64;
 /// Maps 140 pages.
-const BUFFERS: &str = "shared_buffers=256MB";
-const HUGE: &str = "huge_pages=on";
-const MAYBE_HUGE: &str = "huge_pages=try";
+pub(super) const BUFFERS: &str = "shared_buffers=256MB";
+pub(super) const HUGE: &str = "huge_pages=on";
+pub(super) const MAYBE_HUGE: &str = "huge_pages=try";
 /// 60 MB through the shared buffers; COPY and CREATE TABLE AS go around them through a small ring.
 const ROWS: &str = "create table if not exists t (n int, text text);
     insert into t select n, repeat('x', 600) from generate_series(1, 90000) n";
@@ -107,7 +107,7 @@ fn too_large(lab: &Lab) {
 
 /// Loads so many tables' worth of rows, and says whether the server crashed of it.
 #[track_caller]
-fn load(server: &Server<'_>, tables: usize) -> bool {
+pub(super) fn load(server: &Server<'_>, tables: usize) -> bool {
     (0..tables).any(|_| {
         let output = server.sql(ROWS);
         let crashed = !output.status.success();

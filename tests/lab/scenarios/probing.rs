@@ -74,10 +74,13 @@ fn takes_no_page_that_was_promised(lab: &Lab) {
         let other = runs(&agent.scrape(), &[("check", "fault"), ("pagesize", "2Mi")]);
         let expected = runs(&agent.scrape(), &labels);
         let limited = if limits == NO { "without a limit" } else { "with a limit of 0" };
-        evidence::of_probe(format!(
-            "{}: {limited}, {spare} pages to spare, two pods that map all they were granted: {expected} of {other} touches {verdict_on_fault}; no pod was refused",
-            lab.phase
-        ));
+        evidence::tell(
+            "The touch-probe",
+            format!(
+                "{}: {limited}, {spare} pages to spare, two pods that map all they were granted: {expected} of {other} touches {verdict_on_fault}; no pod was refused",
+                lab.phase
+            ),
+        );
     }
 }
 
@@ -100,10 +103,13 @@ fn leaves_nothing_behind(lab: &Lab) {
     let scrape = agent.fresh();
     let tried = runs(&scrape, &[]) - begun;
     let each = 1_000.0 * cpu / tried;
-    evidence::of_probe(format!(
-        "{}: {tried} checks, {each:.2} ms of CPU each in the processes that try; nothing left",
-        lab.phase
-    ));
+    evidence::tell(
+        "The touch-probe",
+        format!(
+            "{}: {tried} checks, {each:.2} ms of CPU each in the processes that try; nothing left",
+            lab.phase
+        ),
+    );
     assert_eq!(runs(&scrape, &[("verdict", "inconclusive")]), 0.0);
     // A child may be on its way, with its two pipes.
     wait_for("the last child to end", || children(agent.pid()).is_empty().then_some(()));

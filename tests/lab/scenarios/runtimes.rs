@@ -6,7 +6,7 @@ use crate::bundle::Container;
 use crate::cgroup::Cgroup;
 use crate::harness::wait_for;
 use crate::kubepods::{Driver, Kubepods, id};
-use crate::prometheus::Prometheus;
+use crate::monitoring::Prometheus;
 use crate::tenant::Tenant;
 
 pub const BOTH: &[Named] =
