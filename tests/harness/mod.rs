@@ -1,6 +1,7 @@
 //! What both test targets need: a running agent, an HTTP client that sees every byte, and waiting.
 
 pub mod agent;
+pub mod dashboards;
 pub mod exposition;
 pub mod http;
 pub mod kubelet;

@@ -21,4 +21,5 @@ mod agent;
 mod kubelet;
 mod mappings;
 mod server;
+mod dashboards;
 mod tidy;
