@@ -3,8 +3,8 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, SystemTime};
 
-use super::Named;
 use super::postgres::{BUFFERS, GRANT, HUGE, MAYBE_HUGE, load};
+use super::{Named, panels};
 use crate::Lab;
 use crate::cgroup::Cgroup;
 use crate::evidence;
@@ -14,6 +14,7 @@ use crate::kubepods::{Driver, Kubepods, Pod, id};
 use crate::monitoring::{Alerting, Alertmanager, Message, Pager, Prometheus, Receiver};
 use crate::picture::{self, Timeline};
 use crate::postgres::{Cluster, Server};
+use crate::tenant::Tenant;
 
 pub const BOTH: &[Named] =
     &[("incident::the_page_comes_before_the_crash", the_page_comes_before_the_crash)];
@@ -122,6 +123,7 @@ fn incident(lab: &Lab) -> Timeline {
     let cluster = Cluster::new();
     let kubepods = Kubepods::new(lab, Driver::Systemd);
     let home = Home::new(&kubepods, "db-0", GRANT);
+    let _service = service(lab);
     let watch = Watch::over(&kubepods);
     let started = SystemTime::now();
     let server = Server::start(&cluster, &home.container, &[HUGE, BUFFERS]);
@@ -138,6 +140,7 @@ fn incident(lab: &Lab) -> Timeline {
     assert!(server.has_logged("was terminated by signal 7"), "{}", server.log());
     watch.pager.wait_for("HugetlbFaultsRefused", home.name, LATE);
     let timeline = Timeline { started, ready, paged: page.at, loading, crashed };
+    panels::all_have_data(&watch.prometheus);
     if evidence::is_long() {
         picture::draw(&watch.prometheus, &timeline);
     }
@@ -146,6 +149,15 @@ fn incident(lab: &Lab) -> Timeline {
     let complaints = watch.prometheus.complaints();
     assert!(complaints.is_empty(), "{complaints:?}");
     timeline
+}
+
+/// Somebody outside all pods who uses huge pages, too.
+fn service(lab: &Lab) -> (Tenant, Cgroup) {
+    let service = Cgroup::new(lab, "lab-service");
+    let mut tenant = Tenant::new(&service, "memfd");
+    tenant.map(5);
+    tenant.touch(2);
+    (tenant, service)
 }
 
 /// Checks that a page is about that pod, and reads the value it says to set, in pages.

@@ -6,6 +6,7 @@ mod figures;
 mod incident;
 mod lifecycle;
 pub mod mappings;
+mod panels;
 mod postgres;
 mod probe;
 mod probing;
