@@ -29,7 +29,7 @@ mod cli;
 pub mod bench;
 
 pub use agent::{Looking, look};
-pub use assessment::Thresholds;
+pub use assessment::{RULES, Thresholds};
 pub use cli::run;
 pub use render::{findings, metrics, report};
 pub use sources::Roots;
