@@ -116,7 +116,7 @@ fn checks() -> Vec<Check> {
 }
 
 /// Fails with all that was found.
-fn none(faults: Vec<String>) {
+fn none(faults: &[String]) {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
@@ -195,7 +195,7 @@ fn expressions_name_metrics_and_findings_that_there_are() {
             }
         }
     }
-    none(faults);
+    none(&faults);
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn an_alert_is_as_severe_as_its_finding_and_every_finding_has_one() {
             faults.push(format!("{} has an alert or a reason to have none: not both", rule.name));
         }
     }
-    none(faults);
+    none(&faults);
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn an_alert_is_about_a_pod_and_not_about_its_uid_or_an_address() {
             }
         }
     }
-    none(faults);
+    none(&faults);
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn an_alert_says_what_is_wrong_and_where_to_read_on() {
             faults.push(format!("the table in docs/alerts.md lacks {row}"));
         }
     }
-    none(faults);
+    none(&faults);
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn an_alert_fires_in_a_test_and_keeps_silent_in_a_test() {
             faults.push(format!("{} is tested and is no alert", check.alertname));
         }
     }
-    none(faults);
+    none(&faults);
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn a_tired_person_can_read_what_an_alert_says() {
             faults.insert(format!("no sentence: {text:?}"));
         }
     }
-    none(faults.into_iter().collect());
+    none(&faults.into_iter().collect::<Vec<_>>());
 }
 
 #[test]
@@ -335,5 +335,5 @@ fn alertmanager_holds_back_alerts_that_there_are_and_nothing_critical() {
             }
         }
     }
-    none(faults);
+    none(&faults);
 }
