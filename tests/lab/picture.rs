@@ -32,9 +32,9 @@ impl Timeline {
 const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 400.0;
 /// Left, top, right, bottom of the plot.
-const PLOT: [f64; 4] = [60.0, 70.0, 690.0, 350.0];
+const PLOT: [f64; 4] = [60.0, 70.0, 660.0, 350.0];
 /// What is shown before the start and after the crash.
-const MARGIN: Duration = Duration::from_secs(8);
+const MARGIN: Duration = Duration::from_secs(5);
 const MEBIBYTE: f64 = 1_048_576.0;
 
 /// What the figures are drawn with; a reader's dark page is dark here, too.
@@ -69,13 +69,22 @@ pub fn draw(prometheus: &Prometheus, timeline: &Timeline) {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"PostgreSQL is paged about before it crashes\">\n{STYLE}"
     );
     axes(&mut svg, &scale, timeline);
-    for (class, text, values) in [
-        ("used", "touched", &figures[0]),
-        ("reserved", "mapped (reserved)", &figures[1]),
-        ("limit", "limit", &figures[2]),
-    ] {
-        line(&mut svg, &scale, class, text, values);
+    for (class, values) in
+        [("used", &figures[0]), ("reserved", &figures[1]), ("limit", &figures[2])]
+    {
+        line(&mut svg, &scale, class, values);
     }
+    let [_, _, right, bottom] = PLOT;
+    let last = |figure: usize| figures[figure].last().map_or(0.0, |(_, value)| *value);
+    for (text, value) in [("mapped (reserved)", last(1)), ("limit", last(2))] {
+        let (x, y) = (right + 8.0, scale.y(value) + 4.0);
+        put(&mut svg, format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\">{text}: {value} MiB</text>"));
+    }
+    let (x, y) = (scale.x(seconds(timeline.crashed)) - 8.0, bottom - 8.0);
+    put(
+        &mut svg,
+        format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"end\">touched</text>"),
+    );
     events(&mut svg, &scale, timeline);
     svg.push_str("</svg>\n");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/incident.svg");
@@ -150,27 +159,18 @@ fn axes(svg: &mut String, scale: &Scale, timeline: &Timeline) {
 }
 
 /// A figure as Prometheus has it: a value holds until the next.
-fn line(svg: &mut String, scale: &Scale, class: &str, text: &str, values: &[(f64, f64)]) {
-    let [_, _, right, bottom] = PLOT;
-    let (first, last) = (values[0], values[values.len() - 1]);
-    let mut path = format!("M{:.1} {:.1}", scale.x(first.0), scale.y(first.1));
+fn line(svg: &mut String, scale: &Scale, class: &str, values: &[(f64, f64)]) {
+    let [_, _, _, bottom] = PLOT;
+    let start = scale.x(values[0].0);
+    let mut path = format!("M{start:.1} {:.1}", scale.y(values[0].1));
     for (at, value) in values {
         // Writing into a String cannot fail.
         let _ = write!(path, "H{:.1}V{:.1}", scale.x(*at), scale.y(*value));
     }
     if class == "used" {
-        let _ = write!(path, "V{bottom}H{:.1}Z", scale.x(first.0));
+        let _ = write!(path, "V{bottom}H{start:.1}Z");
     }
     put(svg, format_args!("<path class=\"{class}\" d=\"{path}\"/>"));
-    put(
-        svg,
-        format_args!(
-            "<text x=\"{:.1}\" y=\"{:.1}\">{text}: {} MiB</text>",
-            right + 8.0,
-            scale.y(last.1) + 4.0,
-            last.1
-        ),
-    );
 }
 
 fn events(svg: &mut String, scale: &Scale, timeline: &Timeline) {
@@ -179,7 +179,6 @@ fn events(svg: &mut String, scale: &Scale, timeline: &Timeline) {
     let events = [
         (timeline.started, "event", "started".to_owned(), 22_f64),
         (timeline.paged, "page", format!("page: will crash, {lead:.0} s before"), 40.0),
-        (timeline.loading, "event", String::new(), 58.0),
         (timeline.crashed, "crash", "killed by signal 7".to_owned(), 22.0),
     ];
     for (at, class, text, y) in events {

@@ -3,7 +3,7 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, SystemTime};
 
-use super::postgres::{BUFFERS, GRANT, HUGE, MAYBE_HUGE, load};
+use super::postgres::{BUFFERS, GRANT, HUGE, MAYBE_HUGE, load, load_rows};
 use super::{Named, panels};
 use crate::Lab;
 use crate::cgroup::Cgroup;
@@ -174,15 +174,17 @@ fn right(page: &Message, home: &Home) -> u64 {
     mapped >> 1
 }
 
-/// Loads tables until it crashes; where there is time, each is seen by Prometheus before the next.
+/// Loads until it crashes; where there is time, little by little, each bit seen by Prometheus before the next.
 fn load_and_show(watch: &Watch, home: &Home, server: &Server<'_>) -> bool {
-    (0..TABLES).any(|_| {
-        let crashed = load(server, 1);
-        if evidence::is_long() && !crashed {
+    if !evidence::is_long() {
+        return load(server, TABLES);
+    }
+    (0..TABLES * 4).any(|_| {
+        let crashed = load_rows(server, 20_000);
+        if !crashed {
             let usage = home.bytes(USAGE);
-            watch
-                .prometheus
-                .query(&format!("hugetlb_container_usage_bytes{{pod='db-0'}} >= {usage}"));
+            let seen = format!("hugetlb_container_usage_bytes{{pod='db-0'}} >= {usage}");
+            watch.prometheus.query(&seen);
         }
         crashed
     })

@@ -29,9 +29,8 @@ pub(super) const GRANT: u64 = 64;
 pub(super) const BUFFERS: &str = "shared_buffers=256MB";
 pub(super) const HUGE: &str = "huge_pages=on";
 pub(super) const MAYBE_HUGE: &str = "huge_pages=try";
-/// 60 MB through the shared buffers; COPY and CREATE TABLE AS go around them through a small ring.
-const ROWS: &str = "create table if not exists t (n int, text text);
-    insert into t select n, repeat('x', 600) from generate_series(1, 90000) n";
+/// A table's worth, 60 MB through the shared buffers; COPY and CREATE TABLE AS go around them through a small ring.
+const ROWS: usize = 90_000;
 
 /// A pod with one container, limited alike, and an agent.
 struct Database<'a> {
@@ -108,17 +107,24 @@ fn too_large(lab: &Lab) {
 /// Loads so many tables' worth of rows, and says whether the server crashed of it.
 #[track_caller]
 pub(super) fn load(server: &Server<'_>, tables: usize) -> bool {
-    (0..tables).any(|_| {
-        let output = server.sql(ROWS);
-        let crashed = !output.status.success();
-        if crashed {
-            // The client may hear of it first.
-            wait_for("the postmaster to tell of the crash", || {
-                server.has_logged("terminated by signal").then_some(())
-            });
-        }
-        crashed
-    })
+    (0..tables).any(|_| load_rows(server, ROWS))
+}
+
+/// The same of so many rows.
+#[track_caller]
+pub(super) fn load_rows(server: &Server<'_>, rows: usize) -> bool {
+    let output = server.sql(&format!(
+        "create table if not exists t (n int, text text);
+        insert into t select n, repeat('x', 600) from generate_series(1, {rows}) n"
+    ));
+    let crashed = !output.status.success();
+    if crashed {
+        // The client may hear of it first.
+        wait_for("the postmaster to tell of the crash", || {
+            server.has_logged("terminated by signal").then_some(())
+        });
+    }
+    crashed
 }
 
 fn falls_back(lab: &Lab) {
