@@ -168,8 +168,9 @@ fn right(page: &Message, home: &Home) -> u64 {
     assert_eq!(page.label("uid"), "", "a pod made again would be a new page");
     let mapped = home.bytes(RESERVED) >> 20;
     let said = page.description();
-    let short = format!("has mapped {}MiB of 2Mi pages more than", mapped - (GRANT << 1));
-    let enough = format!("Set hugepages-2Mi to at least {mapped}Mi, ");
+    let short =
+        format!("has mapped {}MiB of 2Mi pages more than it may touch", mapped - (GRANT << 1));
+    let enough = format!("Set hugepages-2Mi of that container to at least {mapped}Mi, ");
     assert!(said.contains(&short) && said.contains(&enough), "{said}, not {short} and {enough}");
     mapped >> 1
 }
