@@ -1,0 +1,306 @@
+"""What the rendered chart must be, beyond what schemas know; and that each of these checks can fail.
+
+Usage: chart-checks.py DIRECTORY, with one VARIANT.yaml for each values file, rendered.
+"""
+
+import copy
+import json
+import re
+import sys
+from pathlib import Path
+
+import kubernetes_validate
+import yaml
+from kubernetes_validate.utils import all_versions
+
+ROOT = Path(__file__).resolve().parent.parent
+# Custom resources: of these the Prometheus operator's models know, or nobody.
+CUSTOM = {"PodMonitor", "PrometheusRule", "SecurityContextConstraints"}
+
+
+class Variant:
+    """A variant's objects."""
+
+    def __init__(self, objects):
+        self.objects = objects
+
+    def of(self, kind):
+        return [found for found in self.objects if found["kind"] == kind]
+
+    def one(self, kind):
+        (found,) = self.of(kind)
+        return found
+
+    def pod(self):
+        return self.one("DaemonSet")["spec"]["template"]["spec"]
+
+    def container(self):
+        (found,) = self.pod()["containers"]
+        return found
+
+    def directories(self):
+        """Where each directory of the node is mounted: (path on the node, mount)."""
+        mounts = {mount["name"]: mount for mount in self.container()["volumeMounts"]}
+        volumes = [volume for volume in self.pod()["volumes"] if "hostPath" in volume]
+        return [(volume["hostPath"]["path"], mounts[volume["name"]]) for volume in volumes]
+
+    def endpoint(self):
+        (found,) = self.one("PodMonitor")["spec"]["podMetricsEndpoints"]
+        return found
+
+
+def user_is(variant, uid):
+    context = variant.pod()["securityContext"]
+    own = {"runAsUser", "runAsGroup", "runAsNonRoot"} & set(variant.container()["securityContext"])
+    return (context["runAsUser"], context["runAsGroup"], context["runAsNonRoot"]) == (uid, uid, uid != 0) and not own
+
+
+def all_read_only(variant):
+    return all(
+        mount.get("readOnly") is True and mount.get("mountPropagation") == "None"
+        for _, mount in variant.directories()
+    )
+
+
+def asks_for(variant):
+    """Every resource that any container asks for or is limited to."""
+    pod = variant.pod()
+    containers = pod["containers"] + pod.get("initContainers", [])
+    return {
+        name
+        for container in containers
+        for part in container["resources"].values()
+        for name in part
+    }
+
+
+def rules():
+    return yaml.safe_load((ROOT / "manifests/chart/files/rules.yaml").read_text())
+
+
+def own_runbooks(groups, base):
+    text = json.dumps(groups)
+    return json.loads(re.sub(r'("runbook_url": ")[^#"]*', lambda found: found[1] + base, text))
+
+
+def dashboards(variant):
+    return {
+        name.removeprefix("hugetlb-exporter-"): json.loads(text)
+        for found in variant.of("ConfigMap")
+        for name, text in found["data"].items()
+    }
+
+
+def put(find, key, value):
+    """A change that a check must see: sets what is there to something else."""
+
+    def change(variant):
+        found = find(variant)
+        found[key] = value
+
+    return change
+
+
+def context(variant):
+    return variant.container()["securityContext"]
+
+
+def first_mount(variant):
+    return variant.directories()[0][1]
+
+
+# Variant, what must hold, the check, a change after which it must not hold.
+CHECKS = [
+    ("default", "it is user 10270", lambda v: user_is(v, 10270),
+     put(lambda v: v.pod()["securityContext"], "runAsUser", 0)),
+    ("default", "no container overrides that", lambda v: user_is(v, 10270), put(context, "runAsUser", 0)),
+    ("default", "it has no capability", lambda v: context(v)["capabilities"] == {"drop": ["ALL"]},
+     put(lambda v: context(v)["capabilities"], "add", ["SYS_PTRACE"])),
+    ("default", "its root is read-only", lambda v: context(v)["readOnlyRootFilesystem"] is True,
+     put(context, "readOnlyRootFilesystem", False)),
+    ("default", "it gains no privilege", lambda v: context(v)["allowPrivilegeEscalation"] is False,
+     put(context, "allowPrivilegeEscalation", True)),
+    ("default", "it is not privileged", lambda v: context(v)["privileged"] is False,
+     put(context, "privileged", True)),
+    ("default", "its system calls are filtered",
+     lambda v: v.pod()["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"},
+     put(lambda v: v.pod()["securityContext"]["seccompProfile"], "type", "Unconfined")),
+    ("default", "it has no token", lambda v: v.pod()["automountServiceAccountToken"] is False,
+     put(Variant.pod, "automountServiceAccountToken", True)),
+    ("default", "nobody else of its account has one",
+     lambda v: v.one("ServiceAccount")["automountServiceAccountToken"] is False,
+     put(lambda v: v.one("ServiceAccount"), "automountServiceAccountToken", True)),
+    ("default", "it shares nothing with the node",
+     lambda v: not any(v.pod()[kind] for kind in ["hostPID", "hostNetwork", "hostIPC"]),
+     put(Variant.pod, "hostPID", True)),
+    ("default", "it takes no port of the node", lambda v: all("hostPort" not in port for port in v.container()["ports"]),
+     put(lambda v: v.container()["ports"][0], "hostPort", 10270)),
+    ("default", "it sees three directories of the node",
+     lambda v: [path for path, _ in v.directories()] == ["/sys/fs/cgroup", "/var/log/pods", "/var/log/containers"],
+     put(lambda v: v.pod()["volumes"][0]["hostPath"], "path", "/")),
+    ("default", "it can write none of them", all_read_only, put(first_mount, "readOnly", False)),
+    ("default", "nothing mounted later reaches it", all_read_only,
+     put(first_mount, "mountPropagation", "HostToContainer")),
+    ("default", "it asks for no huge pages", lambda v: not any("hugepages" in name for name in asks_for(v)),
+     put(lambda v: v.container()["resources"]["limits"], "hugepages-2Mi", "2Mi")),
+    ("default", "its memory is limited, its processor is not",
+     lambda v: list(v.container()["resources"]["limits"]) == ["memory"],
+     put(lambda v: v.container()["resources"]["limits"], "cpu", "1")),
+    ("default", "it tolerates every taint", lambda v: v.pod()["tolerations"] == [{"operator": "Exists"}],
+     put(lambda v: v.pod()["tolerations"][0], "key", "dedicated")),
+    ("default", "it is the last to be evicted", lambda v: v.pod()["priorityClassName"] == "system-node-critical",
+     put(Variant.pod, "priorityClassName", "")),
+    ("default", "a rollout takes a tenth of the nodes at a time",
+     lambda v: v.one("DaemonSet")["spec"]["updateStrategy"]
+     == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}},
+     put(lambda v: v.one("DaemonSet")["spec"]["updateStrategy"]["rollingUpdate"], "maxUnavailable", 1)),
+    ("default", "no variable passes for a flag", lambda v: v.pod()["enableServiceLinks"] is False,
+     put(Variant.pod, "enableServiceLinks", True)),
+    ("default", "it names no registry", lambda v: "/" not in v.container()["image"],
+     put(Variant.container, "image", "registry.example/hugetlb-exporter:0.1.0")),
+    ("default", "its image is this version", lambda v: v.container()["image"] == f"hugetlb-exporter:{version()}",
+     put(Variant.container, "image", "hugetlb-exporter:latest")),
+    ("default", "there is nothing else",
+     lambda v: sorted(found["kind"] for found in v.objects) == ["DaemonSet", "ServiceAccount"],
+     lambda v: v.objects.append({"kind": "ClusterRole"})),
+    ("install", "the namespace lets it in",
+     lambda v: v.one("Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "privileged",
+     put(lambda v: v.one("Namespace")["metadata"]["labels"], "pod-security.kubernetes.io/enforce", "restricted")),
+    ("install", "it is the default and its namespace",
+     lambda v: [found for found in v.objects if found["kind"] != "Namespace"] == VARIANTS["default"].objects,
+     put(Variant.pod, "hostPID", True)),
+    ("kubelet-names", "it may read the kubelet's pods and, as asked, its proxy",
+     lambda v: v.one("ClusterRole")["rules"]
+     == [{"apiGroups": [""], "resources": ["nodes/pods", "nodes/proxy"], "verbs": ["get"]}],
+     put(lambda v: v.one("ClusterRole")["rules"][0], "verbs", ["*"])),
+    ("kubelet-names", "it has its token", lambda v: v.pod()["automountServiceAccountToken"] is True,
+     put(Variant.pod, "automountServiceAccountToken", False)),
+    ("kubelet-names", "it sees two files of the node, read-only",
+     lambda v: [path for path, _ in v.directories()] == ["/sys/fs/cgroup", "/var/lib/kubelet/pki/kubelet.crt"]
+     and all_read_only(v), put(first_mount, "readOnly", False)),
+    ("mappings", "it is root with one capability",
+     lambda v: user_is(v, 0) and v.pod()["hostPID"] and not context(v)["privileged"]
+     and context(v)["capabilities"] == {"drop": ["ALL"], "add": ["SYS_PTRACE"]},
+     put(lambda v: context(v)["capabilities"], "add", ["SYS_ADMIN"])),
+    ("mappings", "it can write no directory of the node", all_read_only, put(first_mount, "readOnly", False)),
+    ("scratch-probe", "it may write cgroups, and no log",
+     lambda v: [mount["readOnly"] for _, mount in v.directories()] == [False, True, True],
+     put(first_mount, "readOnly", True)),
+    ("scratch-probe", "the kubelet would take it",
+     lambda v: context(v)["privileged"] and context(v)["allowPrivilegeEscalation"] and user_is(v, 0),
+     put(context, "allowPrivilegeEscalation", False)),
+    ("v1-host", "each hierarchy is mounted for itself, where it is looked for",
+     lambda v: [mount["mountPath"] for _, mount in v.directories()][:2]
+     == ["/host/sys/fs/cgroup/hugetlb", "/host/sys/fs/cgroup/cpuset"] and all_read_only(v),
+     put(first_mount, "mountPath", "/host/hugetlb")),
+    ("tls", "the kubelet and Prometheus speak TLS",
+     lambda v: {v.container()[probe]["httpGet"]["scheme"] for probe in ["livenessProbe", "readinessProbe"]} == {"HTTPS"}
+     and v.endpoint()["scheme"] == "https",
+     put(lambda v: v.container()["livenessProbe"]["httpGet"], "scheme", "HTTP")),
+    ("client-certificates", "the kubelet shows none",
+     lambda v: all("httpGet" not in v.container()[probe] for probe in ["livenessProbe", "readinessProbe"]),
+     put(lambda v: v.container()["livenessProbe"], "httpGet", {})),
+    ("operator", "the labels of the pods observed are kept",
+     lambda v: v.endpoint()["honorLabels"] is True and v.endpoint()["interval"] == "15s",
+     put(Variant.endpoint, "honorLabels", False)),
+    ("operator", "a scrape is bounded", lambda v: v.one("PodMonitor")["spec"]["sampleLimit"] >= 10000,
+     put(lambda v: v.one("PodMonitor")["spec"], "sampleLimit", 0)),
+    ("operator", "the rules are those of the file", lambda v: v.one("PrometheusRule")["spec"] == rules(),
+     put(lambda v: v.one("PrometheusRule")["spec"]["groups"][0], "name", "other")),
+    ("operator", "the dashboards are those of the files",
+     lambda v: dashboards(v)
+     == {path.name: json.loads(path.read_text()) for path in (ROOT / "dashboards").glob("*.json")},
+     lambda v: v.objects.remove(v.of("ConfigMap")[0])),
+    ("operator", "kubectl apply can keep a copy of each",
+     lambda v: all(len(json.dumps(found)) < 262144 for found in v.objects),
+     put(lambda v: v.of("ConfigMap")[0]["data"], "more", "x" * 262144)),
+    ("fenced", "the runbooks are where the value says",
+     lambda v: v.one("PrometheusRule")["spec"] == own_runbooks(rules(), "https://runbooks.example/$1"),
+     put(lambda v: v.one("PrometheusRule"), "spec", rules())),
+    ("fenced", "the image is the one that was named",
+     lambda v: v.container()["image"] == "registry.example:5000/hugetlb-exporter@sha256:" + "0" * 64,
+     put(Variant.container, "image", "hugetlb-exporter:0.1.0")),
+    ("fenced", "all is in the namespace that was named",
+     lambda v: {found["metadata"].get("namespace") for found in v.objects if found["kind"] != "Namespace"}
+     == {"huge-pages"} == {v.one("Namespace")["metadata"]["name"]},
+     put(lambda v: v.one("Service")["metadata"], "namespace", "default")),
+]
+
+
+def version():
+    return re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
+
+
+def is_so(holds, variant):
+    """What a check looks at may not even be there."""
+    try:
+        return holds(variant)
+    except (IndexError, KeyError, TypeError, ValueError):
+        return False
+
+
+def check_all(failures):
+    for name, what, holds, change in CHECKS:
+        changed = Variant(copy.deepcopy(VARIANTS[name].objects))
+        if not is_so(holds, VARIANTS[name]):
+            failures.append(f"{name}: not so: {what}")
+            continue
+        change(changed)
+        if is_so(holds, changed):
+            failures.append(f"{name}: this check can't fail: {what}")
+
+
+def check_flags(failures):
+    """Every flag and variable is one that the exporter has."""
+    source = "".join(path.read_text() for path in (ROOT / "src/cli").rglob("*.rs"))
+
+    def known(word):
+        return f'"{word.removeprefix("--")}"' in source
+
+    for name, variant in VARIANTS.items():
+        words = [word.split("=")[0] for word in variant.container()["args"]]
+        words += [found["name"] for found in variant.container()["env"]]
+        ours = [word for word in words if word.startswith(("--", "HUGETLB_EXPORTER_"))]
+        # The web configuration is a build's to have or not.
+        failures += [
+            f"{name}: the exporter has no {word}"
+            for word in ours
+            if not known(word) and word != "--web.config.file"
+        ]
+    if known("--no.such-flag"):
+        failures.append("this check can't fail: every flag is the exporter's")
+
+
+def check_schemas(failures):
+    """Known to the oldest and to the newest Kubernetes that the schemas are for, with no field too many."""
+    oldest, newest = all_versions()[0], all_versions()[-1]
+    print(f"schemas of Kubernetes {oldest} and {newest}")
+    for name, variant in VARIANTS.items():
+        for found in variant.objects:
+            if found["kind"] in CUSTOM:
+                continue
+            for release in [oldest, newest]:
+                try:
+                    kubernetes_validate.validate(found, release, strict=True)
+                except kubernetes_validate.ValidationError as error:
+                    failures.append(f"{name}: {found['kind']} for {release}: {error.message}")
+    misspelt = copy.deepcopy(VARIANTS["default"].one("DaemonSet"))
+    misspelt["spec"]["template"]["spec"]["hostPid"] = False
+    try:
+        kubernetes_validate.validate(misspelt, newest, strict=True)
+        failures.append("the schemas let a misspelt field pass")
+    except kubernetes_validate.ValidationError:
+        pass
+
+
+VARIANTS = {
+    path.stem: Variant([found for found in yaml.safe_load_all(path.read_text()) if found])
+    for path in sorted(Path(sys.argv[1]).glob("*.yaml"))
+}
+
+if __name__ == "__main__":
+    found = []
+    for check in [check_all, check_flags, check_schemas]:
+        check(found)
+    print("\n".join(found) or f"{len(VARIANTS)} variants, {len(CHECKS)} checks that can fail")
+    sys.exit(bool(found))
