@@ -12,7 +12,7 @@ use crate::machine::Phase;
 use crate::tenant::Tenant;
 
 /// A bundle's directory and its runtime; dropping it deletes what is left of the container.
-struct Bundle {
+pub struct Bundle {
     runtime: &'static str,
     id: String,
     directory: tempfile::TempDir,
@@ -37,11 +37,22 @@ impl Bundle {
         fs::copy(program, directory.path().join("exporter")).expect("a copy");
         fs::write(root.join("exporter"), "").expect("a mount point");
         let config = config(&directory.path().join("exporter"));
+        Self::of(runtime, id, directory, &config)
+    }
+
+    /// One of that directory, which has the files that the configuration names.
+    pub fn of(
+        runtime: &'static str,
+        id: &str,
+        directory: tempfile::TempDir,
+        config: &Value,
+    ) -> Self {
         fs::write(directory.path().join("config.json"), config.to_string()).expect("written");
         Self { runtime, id: id.to_owned(), directory }
     }
 
-    fn run(&self) -> Command {
+    /// Runs it.
+    pub fn run(&self) -> Command {
         let mut command = runtime_command(self.runtime, self.directory.path());
         command.args(["run", "--bundle"]).arg(self.directory.path()).arg(&self.id);
         command
@@ -104,6 +115,11 @@ pub struct Special {
 }
 
 impl Exporter {
+    /// Runs a bundle whose process is the exporter.
+    pub fn of(bundle: Bundle) -> Self {
+        Self { agent: Agent::started_by(bundle.run()), _bundle: bundle }
+    }
+
     /// Starts one at that path below the cgroup root.
     pub fn start(
         lab: &Lab,
@@ -115,7 +131,7 @@ impl Exporter {
         let bundle = Bundle::new(runtime, id, &agent::program(), |program| {
             exporter_config(lab, program, cgroup, special)
         });
-        Self { agent: Agent::started_by(bundle.run()), _bundle: bundle }
+        Self::of(bundle)
     }
 }
 
@@ -163,8 +179,17 @@ fn config(program: &Path, cgroup: &str, limit: u64) -> Value {
     })
 }
 
+/// A pod's namespaces; the network is the host's, so that the agent can be scraped.
+pub fn namespaces(lab: &Lab) -> Vec<Value> {
+    let mut kinds = vec!["pid", "mount", "ipc", "uts"];
+    if lab.phase == Phase::V2 {
+        kinds.push("cgroup");
+    }
+    kinds.iter().map(|kind| json!({"type": kind})).collect()
+}
+
 /// What the runtimes' default profile refuses of what one might have used, and perhaps to map huge pages too.
-fn filter(huge_pages: bool) -> Value {
+pub fn filter(huge_pages: bool) -> Value {
     let refuse = |names: &[&str], errno: u32| json!({"names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": errno});
     let mut rules = vec![
         refuse(
@@ -222,18 +247,12 @@ fn exporter_config(lab: &Lab, program: &Path, cgroup: &str, special: Special) ->
         mounts.push(bind("/sys/fs/cgroup", "/host/sys/fs/cgroup", true));
         arguments.push("--path.cgroupfs=/host/sys/fs/cgroup".to_owned());
     }
-    // The network is the host's, so that the agent can be scraped.
-    let mut namespaces = vec!["pid", "mount", "ipc", "uts"];
-    if lab.phase == Phase::V2 {
-        namespaces.push("cgroup");
-    }
-    let namespaces: Vec<Value> = namespaces.iter().map(|kind| json!({"type": kind})).collect();
     let limit = |size: &str| json!({"pageSize": size, "limit": 0});
     let limits = if special.limited { vec![limit("2MB"), limit("1GB")] } else { Vec::new() };
     let mut linux = json!({
         "cgroupsPath": format!("/{cgroup}"),
         "resources": {"hugepageLimits": limits},
-        "namespaces": namespaces,
+        "namespaces": namespaces(lab),
     });
     linux["seccomp"] = filter(special.filtered);
     json!({

@@ -124,11 +124,15 @@ impl<'a> Kubepods<'a> {
         (String::from_utf8(said).expect("text"), output.status.code())
     }
 
+    /// What stands for the node's /var/log/pods or /var/log/containers.
+    pub fn logs(&self, directory: &str) -> String {
+        self.logs.path().join(directory).display().to_string()
+    }
+
     fn flags(&self, more: &[&str]) -> Vec<String> {
-        let logs = |directory| self.logs.path().join(directory).display().to_string();
         let mut flags = vec![
-            format!("--path.pod-logs={}", logs("pods")),
-            format!("--path.container-logs={}", logs("containers")),
+            format!("--path.pod-logs={}", self.logs("pods")),
+            format!("--path.container-logs={}", self.logs("containers")),
         ];
         flags.extend(more.iter().map(|flag| (*flag).to_owned()));
         flags

@@ -82,6 +82,7 @@ pub fn missing() -> Option<String> {
         "prometheus-alertmanager",
         "runc",
         "crun",
+        "buildah",
         "setpriv",
         "unshare",
         "ipcrm",

@@ -3,6 +3,7 @@
 mod access;
 mod by_hand;
 mod figures;
+mod image;
 mod incident;
 mod lifecycle;
 pub mod mappings;
@@ -45,6 +46,7 @@ pub fn all() -> Vec<Scenario> {
         probe::BOTH,
         probing::BOTH,
         by_hand::BOTH,
+        image::BOTH,
         truth::BOTH,
         truth::NAMED,
         truth::CROSSED,
@@ -63,6 +65,7 @@ pub fn all() -> Vec<Scenario> {
         probe::BOTH,
         probing::BOTH,
         by_hand::BOTH,
+        image::BOTH,
         truth::BOTH,
         truth::NAMED,
         truth::CROSSED,
