@@ -31,13 +31,15 @@ pub struct Start {
 }
 
 impl Start {
-    /// With these flags, on loopback, polling every 100 ms if they do not say how often.
+    /// With these flags; on loopback, polling every 100 ms, if they do not say otherwise.
     pub fn new(flags: &[String]) -> Self {
-        let mut arguments = vec!["--web.listen-address=127.0.0.1:0".to_owned()];
-        if !flags.iter().any(|flag| flag.starts_with("--poll.interval=")) {
-            arguments.push("--poll.interval=100ms".to_owned());
+        let mut arguments = flags.to_vec();
+        for (flag, value) in [("--web.listen-address", "127.0.0.1:0"), ("--poll.interval", "100ms")]
+        {
+            if !flags.iter().any(|given| given.starts_with(&format!("{flag}="))) {
+                arguments.push(format!("{flag}={value}"));
+            }
         }
-        arguments.extend_from_slice(flags);
         Self { program: program(), arguments, user: None, cgroup: None, tied: false }
     }
 

@@ -1,5 +1,6 @@
 //! What is tried on the real kernel.
 
+mod abuse;
 mod access;
 mod by_hand;
 mod figures;
@@ -53,6 +54,7 @@ pub fn all() -> Vec<Scenario> {
         postgres::BOTH,
         incident::BOTH,
         incident::V2,
+        abuse::V2,
     ]
     .concat();
     let v1: Vec<Named> = [

@@ -159,7 +159,7 @@ fn a_child_that_is_stopped_keeps_nobody(lab: &Lab) {
 }
 
 /// The scratch cgroups that are there.
-fn scratch_cgroups(lab: &Lab) -> Vec<PathBuf> {
+pub fn scratch_cgroups(lab: &Lab) -> Vec<PathBuf> {
     let entries = fs::read_dir(&lab.root).expect("the root").flatten();
     let ours = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str());
