@@ -22,6 +22,7 @@ use tokio::sync::{oneshot, watch};
 use crate::assessment::{Changes, Findings, Severity, Thresholds, assess};
 use crate::config::Config;
 use crate::history::{History, Retention};
+use crate::incidents::Recorder;
 use crate::snapshot::{Health, Snapshot, Source, Taken};
 use crate::sources::{Aside, OwnProcess, Reader};
 use crate::view::{Poll, View};
@@ -78,6 +79,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
         history: History::new(Retention::default()),
         thresholds: config.thresholds,
         findings: Findings::default(),
+        recorder: Recorder::default(),
         interval,
         started,
         health: BTreeMap::new(),
@@ -129,6 +131,7 @@ struct Poller {
     history: History,
     thresholds: Thresholds,
     findings: Findings,
+    recorder: Recorder,
     interval: Duration,
     started: Instant,
     names: NameSlot,
@@ -172,6 +175,7 @@ impl Poller {
         self.history.update(&snapshot);
         let mut assessment = assess(&snapshot, &self.history, &self.thresholds);
         let changes = self.findings.confirm(&mut assessment.findings);
+        let incidents = self.recorder.record(taken, &assessment, &changes);
         self.number += 1;
         self.log_transitions(&snapshot);
         log_changes(&changes);
@@ -181,7 +185,7 @@ impl Poller {
         }
         let poll =
             Poll { number: self.number, duration: began.elapsed(), process: self.process.read() };
-        View { snapshot, assessment, poll }
+        View { snapshot, assessment, incidents, poll }
     }
 
     /// A source that fails is logged once, and once when it is well again.

@@ -17,6 +17,7 @@ mod identity;
 mod snapshot;
 mod history;
 mod assessment;
+mod incidents;
 mod view;
 mod render;
 mod sources;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::assessment::Assessment;
+use crate::incidents::Incidents;
 use crate::snapshot::{Process, Reading, Snapshot};
 
 /// Everything a rendering may use.
@@ -12,6 +13,8 @@ pub struct View {
     pub snapshot: Snapshot,
     /// What was made of them.
     pub assessment: Assessment,
+    /// What happened to pods lately, the newest first; none in a report, which has just begun to look.
+    pub incidents: Incidents,
     /// How the poll went.
     pub poll: Poll,
 }

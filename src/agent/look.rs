@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::kubelet;
 use crate::assessment::{Findings, Thresholds, assess};
 use crate::history::{History, Retention};
+use crate::incidents::Incidents;
 use crate::snapshot::{Reading, Taken};
 use crate::sources::{Aside, Endpoint, Reader, Roots, scan_mappings, scan_names};
 use crate::view::{Poll, View};
@@ -61,7 +62,7 @@ pub fn look(looking: Looking) -> View {
         let mut assessment = assess(&snapshot, &history, &thresholds);
         findings.confirm(&mut assessment.findings);
         let poll = Poll { number, duration: started.elapsed(), process: Reading::Absent };
-        View { snapshot, assessment, poll }
+        View { snapshot, assessment, incidents: Incidents::default(), poll }
     };
     look(1);
     #[expect(clippy::disallowed_methods, reason = "a report has nothing else to do meanwhile")]

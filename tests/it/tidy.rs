@@ -16,8 +16,12 @@ const PARTS: &[(&str, May)] = &[
     ("snapshot", May::Use(&["units", "identity"])),
     ("history", May::Use(&["units", "identity", "snapshot"])),
     ("assessment", May::Use(&["units", "identity", "snapshot", "history"])),
-    ("view", May::Use(&["units", "identity", "snapshot", "history", "assessment"])),
-    ("render", May::Use(&["units", "identity", "snapshot", "history", "assessment", "view"])),
+    ("incidents", May::Use(&["units", "identity", "snapshot", "assessment"])),
+    ("view", May::Use(&["units", "identity", "snapshot", "history", "assessment", "incidents"])),
+    (
+        "render",
+        May::Use(&["units", "identity", "snapshot", "history", "assessment", "incidents", "view"]),
+    ),
     ("sources", May::Use(&["units", "identity", "snapshot"])),
     ("probe", May::Use(&["units", "identity", "snapshot"])),
     // What a user may set names what it sets.

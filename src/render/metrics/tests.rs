@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::assessment::{Thresholds, assess};
 use crate::history::{History, Retention};
+use crate::incidents::Incidents;
 use crate::snapshot::Snapshot;
 use crate::snapshot::example::{hugetlb, node};
 use crate::view::Poll;
@@ -14,7 +15,7 @@ fn exposition(snapshot: Snapshot) -> String {
     history.update(&snapshot);
     let assessment = assess(&snapshot, &history, &Thresholds::default());
     let poll = Poll { number: 1, duration: Duration::ZERO, process: Reading::Absent };
-    encode(&View { snapshot, assessment, poll })
+    encode(&View { snapshot, assessment, incidents: Incidents::default(), poll })
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod findings;
 mod json;
 mod table;
 
-pub use json::json;
+pub use json::{incidents, json};
 pub use table::table;
 
 /// How a terminal is written to.

@@ -4,15 +4,19 @@
 //! value is `null`; a limit may also be `"unlimited"`.
 
 mod findings;
+mod incidents;
 mod pools;
 mod tenants;
 
+use std::time::SystemTime;
+
 use serde::{Serialize, Serializer};
 
-use crate::snapshot::{Health, Reading, SourceHealth};
+use crate::snapshot::{Health, Limit, Reading, SourceHealth};
 use crate::units::Bytes;
 use crate::view::View;
 use findings::FindingReport;
+pub use incidents::incidents;
 use pools::PoolReport;
 use tenants::Tenant;
 
@@ -85,6 +89,25 @@ impl<T: Serialize> Serialize for Figure<T> {
 
 fn bytes(reading: Reading<Bytes>) -> Figure<u64> {
     Figure(reading.map(|bytes| bytes.0))
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum LimitReport {
+    Bytes(u64),
+    Word(&'static str),
+}
+
+fn limit(reading: Reading<Limit>) -> Figure<LimitReport> {
+    Figure(reading.map(|limit| match limit {
+        Limit::At(bytes) => LimitReport::Bytes(bytes.0),
+        Limit::Unlimited => LimitReport::Word("unlimited"),
+    }))
+}
+
+/// Since 1970; nothing before that.
+fn seconds(time: SystemTime) -> Option<f64> {
+    time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|time| time.as_secs_f64())
 }
 
 #[derive(Serialize)]

@@ -1,14 +1,13 @@
 //! Pods, containers and services on the wire.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use serde::Serialize;
 
-use super::{Figure, bytes};
+use super::{Figure, LimitReport, bytes, limit, seconds};
 use crate::assessment::{ContainerState, PodState, ServiceState, TenantSize};
 use crate::history::Refusals;
-use crate::snapshot::{Limit, NumaUsage, Reading};
+use crate::snapshot::{NumaUsage, Reading};
 
 /// A pod, a container or a service: its names, and its figures by page size.
 #[derive(Serialize, Default)]
@@ -90,13 +89,6 @@ struct NodeUsage {
     usage_bytes: u64,
 }
 
-#[derive(Serialize)]
-#[serde(untagged)]
-enum LimitReport {
-    Bytes(u64),
-    Word(&'static str),
-}
-
 pub(super) fn pod(pod: &PodState) -> Tenant {
     Tenant {
         namespace: Some(pod.identity.namespace.clone()),
@@ -129,20 +121,11 @@ pub(super) fn service(service: &ServiceState) -> Tenant {
 }
 
 fn size(size: &TenantSize) -> SizeReport {
-    let limit = |reading: Reading<Limit>| {
-        Figure(reading.map(|limit| match limit {
-            Limit::At(bytes) => LimitReport::Bytes(bytes.0),
-            Limit::Unlimited => LimitReport::Word("unlimited"),
-        }))
-    };
     let nodes = |nodes: &Vec<NumaUsage>| {
         nodes
             .iter()
             .map(|part| NodeUsage { numa_node: part.node.0, usage_bytes: part.usage.0 })
             .collect()
-    };
-    let seconds = |time: SystemTime| {
-        time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|time| time.as_secs_f64())
     };
     SizeReport {
         pagesize: size.page_size.to_string(),

@@ -1,0 +1,138 @@
+//! What is recorded, and what is not.
+
+use std::time::Duration;
+
+use super::*;
+use crate::assessment::{Findings, Thresholds, assess};
+use crate::history::{History, Retention};
+use crate::snapshot::example::{hugetlb, node, page_size};
+use crate::snapshot::{Failures, Snapshot};
+
+const PG: u64 = 2 << 20;
+const APART: Duration = Duration::from_secs(2);
+
+/// An agent's memory, poll by poll.
+struct Agent {
+    history: History,
+    findings: Findings,
+    recorder: Recorder,
+    polls: u32,
+}
+
+impl Agent {
+    fn new() -> Self {
+        let history = History::new(Retention::default());
+        Self { history, findings: Findings::default(), recorder: Recorder::default(), polls: 0 }
+    }
+
+    /// A poll that finds these pods: their UIDs, pages reserved and used, and refusals.
+    fn poll(&mut self, pods: &[(&str, u64, u64, u64)]) -> Incidents {
+        let since_start = APART * self.polls;
+        self.polls += 1;
+        let sum = |of: fn(&(&str, u64, u64, u64)) -> u64| pods.iter().map(of).sum::<u64>() * PG;
+        let kubepods = crate::snapshot::Hugetlb {
+            reserved: Reading::Present(Bytes(sum(|pod| pod.1))),
+            ..hugetlb(sum(|pod| pod.2), 0)
+        };
+        let mut snapshot = node(since_start).with("/kubepods", kubepods);
+        for pod in pods {
+            snapshot = with_pod(snapshot, *pod);
+        }
+        self.history.update(&snapshot);
+        let mut assessment = assess(&snapshot, &self.history, &Thresholds::default());
+        let changes = self.findings.confirm(&mut assessment.findings);
+        self.recorder.record(snapshot.taken, &assessment, &changes)
+    }
+}
+
+/// A pod with a limit of 64 pages.
+fn with_pod(snapshot: Snapshot, (uid, reserved, used, refused): (&str, u64, u64, u64)) -> Snapshot {
+    let figures = crate::snapshot::Hugetlb {
+        limit: Reading::Present(Limit::At(Bytes(64 * PG))),
+        reserved: Reading::Present(Bytes(reserved * PG)),
+        failures: Failures::V2 {
+            hierarchical: Reading::Present(refused),
+            local: Reading::Present(0),
+        },
+        ..hugetlb(used * PG, 0)
+    };
+    snapshot.with(&format!("/kubepods/pod{uid}"), figures)
+}
+
+fn names(incident: &Incident) -> Vec<String> {
+    let name = |event: &Event| match &event.kind {
+        EventKind::Raised { finding, .. } => (*finding).to_owned(),
+        EventKind::Refused(count) => format!("refused {count}"),
+    };
+    incident.events.iter().map(name).collect()
+}
+
+#[test]
+fn the_story_is_kept_with_what_came_before_and_after() {
+    let mut agent = Agent::new();
+    for _ in 0..40 {
+        assert!(agent.poll(&[("u", 50, 10, 0)]).is_empty(), "nothing happens");
+    }
+    agent.poll(&[("u", 140, 12, 0)]);
+    let kept = agent.poll(&[("u", 140, 20, 0)]);
+    assert_eq!(kept.len(), 1);
+    assert_eq!((kept[0].page_size, names(&kept[0])), (page_size(), vec!["will-crash".to_owned()]));
+    assert_eq!(kept[0].frames.len(), FRAMES_BEFORE);
+    agent.poll(&[("u", 140, 64, 0)]);
+    agent.poll(&[("u", 140, 12, 1)]);
+    for _ in 0..40 {
+        agent.poll(&[("u", 140, 12, 1)]);
+    }
+    let kept = agent.poll(&[("u", 140, 12, 1)]);
+    assert_eq!(kept.len(), 1, "within a minute it is the same: {kept:?}");
+    assert_eq!(names(&kept[0])[..2], ["will-crash".to_owned(), "refused 1".to_owned()]);
+    let usage: Vec<_> = kept[0].frames.iter().map(|frame| frame.usage).collect();
+    let peak = usage.iter().position(|usage| *usage == Reading::Present(Bytes(64 * PG)));
+    let after = usage.len() - peak.expect("the peak that the kernel does not keep");
+    assert!((2..=FRAMES_AFTER + 4).contains(&after), "{after} frames from the peak on");
+}
+
+#[test]
+fn what_was_refused_before_we_looked_is_no_incident() {
+    let mut agent = Agent::new();
+    assert!(agent.poll(&[("u", 10, 10, 7)]).is_empty());
+    assert!(agent.poll(&[("u", 10, 10, 7)]).is_empty());
+    assert_eq!(names(&agent.poll(&[("u", 10, 10, 9)])[0]), ["refused 2"]);
+}
+
+#[test]
+fn one_pod_that_crashes_all_night_does_not_push_out_the_others() {
+    let mut agent = Agent::new();
+    agent.poll(&[("quiet", 10, 10, 0), ("loud", 10, 10, 0)]);
+    agent.poll(&[("quiet", 10, 10, 1), ("loud", 10, 10, 0)]);
+    let mut kept = Incidents::default();
+    for refused in 0..100 {
+        kept = agent.poll(&[("quiet", 10, 10, 1), ("loud", 10, 10, refused)]);
+        for _ in 0..40 {
+            kept = agent.poll(&[("quiet", 10, 10, 1), ("loud", 10, 10, refused)]);
+        }
+    }
+    let of = |uid: &str| kept.iter().filter(|incident| *incident.pod.uid == *uid).count();
+    assert_eq!((of("quiet"), of("loud")), (1, MOST_OF_A_POD));
+    assert!(kept[0].events[0].at > kept[1].events[0].at, "the newest comes first");
+}
+
+#[test]
+fn however_many_and_however_long_it_is_bounded() {
+    let mut agent = Agent::new();
+    let uids: Vec<String> = (0..60).map(|number| format!("u{number}")).collect();
+    let mut kept = Incidents::default();
+    for poll in 0..200 {
+        let pods: Vec<_> = uids.iter().map(|uid| (uid.as_str(), 10, 10, poll)).collect();
+        kept = agent.poll(&pods);
+    }
+    assert_eq!(kept.len(), MOST_INCIDENTS);
+    for incident in &*kept {
+        assert!(incident.frames.len() <= MOST_FRAMES && incident.events.len() <= MOST_EVENTS);
+    }
+    // Who was refused something is shown for a quarter of an hour after its end.
+    for _ in 0..460 {
+        agent.poll(&[]);
+    }
+    assert!(agent.recorder.films.is_empty(), "who is gone is forgotten");
+}
