@@ -177,14 +177,17 @@ fn events(svg: &mut String, scale: &Scale, timeline: &Timeline) {
     let [_, _, _, bottom] = PLOT;
     let lead = timeline.crashed.duration_since(timeline.paged).expect("before").as_secs_f64();
     let events = [
-        (timeline.started, "event", "started".to_owned(), 22_f64),
-        (timeline.paged, "page", format!("page: will crash, {lead:.0} s before"), 40.0),
-        (timeline.crashed, "crash", "killed by signal 7".to_owned(), 22.0),
+        (timeline.started, "event", "started".to_owned(), 22_f64, "middle"),
+        (timeline.paged, "page", format!("page: will crash, {lead:.0} s before"), 40.0, "start"),
+        (timeline.crashed, "crash", "killed by signal 7".to_owned(), 22.0, "middle"),
     ];
-    for (at, class, text, y) in events {
+    for (at, class, text, y, anchor) in events {
         let x = scale.x(seconds(at));
         put(svg, format_args!("<path class=\"{class}\" d=\"M{x:.1} {}V{bottom}\"/>", y + 4.0));
-        put(svg, format_args!("<text x=\"{x:.1}\" y=\"{y}\" text-anchor=\"middle\">{text}</text>"));
+        put(
+            svg,
+            format_args!("<text x=\"{x:.1}\" y=\"{y}\" text-anchor=\"{anchor}\">{text}</text>"),
+        );
     }
 }
 
