@@ -161,6 +161,7 @@ fn mounts(pod: &Value, place: &Place<'_>) -> Vec<Value> {
     let read_only = ["nosuid", "noexec", "nodev", "ro"];
     let mut mounts = vec![
         json!({"destination": "/proc", "type": "proc", "source": "proc"}),
+        json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "strictatime", "mode=755"]}),
         json!({"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": read_only}),
         json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": read_only}),
     ];
