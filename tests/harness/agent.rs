@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::exposition::Exposition;
+use super::tls::Client;
 use super::{Lines, http, wait_for};
 
 /// A running agent; dropping it ends it.
@@ -19,6 +20,8 @@ pub struct Agent {
     child: Child,
     address: SocketAddr,
     log: Lines,
+    /// Who asks it, where it speaks TLS.
+    client: Option<Client>,
 }
 
 /// How an agent is started.
@@ -28,6 +31,7 @@ pub struct Start {
     user: Option<u32>,
     cgroup: Option<PathBuf>,
     tied: bool,
+    client: Option<Client>,
 }
 
 impl Start {
@@ -40,7 +44,7 @@ impl Start {
                 arguments.push(format!("{flag}={value}"));
             }
         }
-        Self { program: program(), arguments, user: None, cgroup: None, tied: false }
+        Self { program: program(), arguments, user: None, cgroup: None, tied: false, client: None }
     }
 
     /// As that user and group, without any privilege.
@@ -52,6 +56,12 @@ impl Start {
     /// In that cgroup, from its first instruction on.
     pub fn in_cgroup(mut self, directory: &Path) -> Self {
         self.cgroup = Some(directory.to_owned());
+        self
+    }
+
+    /// Speaking TLS to that client.
+    pub fn over_tls(mut self, client: Client) -> Self {
+        self.client = Some(client);
         self
     }
 
@@ -76,7 +86,7 @@ impl Start {
             command.uid(id).gid(id);
         }
         command.args(self.arguments);
-        Agent::started_by(command)
+        Agent::started(command, self.client)
     }
 }
 
@@ -103,7 +113,11 @@ fn copy_for_all(program: &Path) -> tempfile::TempDir {
 
 impl Agent {
     /// The agent that some command becomes or starts, once it is ready.
-    pub fn started_by(mut command: Command) -> Self {
+    pub fn started_by(command: Command) -> Self {
+        Self::started(command, None)
+    }
+
+    fn started(mut command: Command, client: Option<Client>) -> Self {
         let mut child =
             command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the agent starts");
         let log = Lines::of(child.stderr.take().expect("its log"));
@@ -113,7 +127,7 @@ impl Agent {
             }
             log.address("listening")
         });
-        let agent = Self { child, address, log };
+        let agent = Self { child, address, log, client };
         wait_for("the agent to be ready", || (agent.get("/-/ready").status == 200).then_some(()));
         agent
     }
@@ -130,7 +144,10 @@ impl Agent {
 
     /// Asks it for a page.
     pub fn get(&self, path: &str) -> http::Answer {
-        http::get(self.address, path)
+        match &self.client {
+            None => http::get(self.address, path),
+            Some(client) => client.get(self.address, path, "").expect("an answer"),
+        }
     }
 
     /// Its metrics, whatever their age.

@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::DEADLINE;
+use super::tls::Authority;
 
 /// Nobody else asks the system for a port here, so one that was given up can be had again.
 const HOST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -159,24 +158,15 @@ impl Drop for Kubelet {
 
 /// An authority's certificate, and a server that has one signed by it.
 pub fn certificates() -> (String, Arc<ServerConfig>) {
-    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().expect("a key");
-    let authority = params.self_signed(&key).expect("a certificate").pem();
-    let issuer = Issuer::new(params, key);
-    let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec![HOST.to_string()]).expect("parameters");
-    let certificate = params.signed_by(&key, &issuer).expect("a certificate");
+    let authority = Authority::new();
+    let identity = authority.sign(&[&HOST.to_string()]);
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-        )
+        .with_single_cert(vec![identity.certificate()], identity.key())
         .expect("a server");
-    (authority, Arc::new(config))
+    (authority.pem, Arc::new(config))
 }
 
 fn serve(listener: TcpListener, shared: Arc<Shared>) -> JoinHandle<()> {

@@ -5,6 +5,7 @@ pub mod dashboards;
 pub mod exposition;
 pub mod http;
 pub mod kubelet;
+pub mod tls;
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Mutex};
