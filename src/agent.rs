@@ -26,7 +26,7 @@ use crate::incidents::Recorder;
 use crate::snapshot::{Health, Snapshot, Source, Taken};
 use crate::sources::{Aside, OwnProcess, Reader};
 use crate::view::{Poll, View};
-use crate::web::{ServeError, Server, Site};
+use crate::web::{ServeError, Server, Site, WebConfig, WebConfigError};
 use kubelet::KubeletSlot;
 pub use look::{Looking, look};
 use mappings::MappingSlot;
@@ -36,6 +36,9 @@ use prober::ProbeSlot;
 /// Why the agent ended, other than by being told to.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
+    /// What --web.config.file names can't be used.
+    #[error(transparent)]
+    WebConfig(#[from] WebConfigError),
     /// It could not serve.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -54,9 +57,11 @@ pub enum AgentError {
 
 /// Polls and serves until the process is told to end by SIGTERM or SIGINT.
 pub async fn run(config: Config) -> Result<(), AgentError> {
+    let web_config = WebConfig::load(config.web_config.as_deref())?;
     let server = Server::bind(&config.listen).await?;
     for address in server.addresses() {
-        tracing::info!(%address, path = config.telemetry_path.as_str(), "listening");
+        tracing::info!(%address, path = config.telemetry_path.as_str(), tls = web_config.is_tls(),
+            authentication = web_config.authentication(), "listening");
     }
     let mut signals = Signals::new()?;
     let started = Instant::now();
@@ -65,7 +70,8 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     let (end, ending) = watch::channel(false);
     let roots = config.roots.clone();
     let probe = config.probe.map(|probe| ProbeSlot::start(probe, roots, view.clone(), started));
-    let site = Site::new(view, config.telemetry_path, started, interval, ending);
+    let site = Site::new(view, config.telemetry_path, started, interval, ending, &web_config);
+    let web_config = web_config.keep_fresh();
     let serving = tokio::spawn(server.serve(site));
 
     let (names, kubelet) =
@@ -75,6 +81,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
         kubelet,
         mappings: config.mappings.map(|every| MappingSlot::start(config.roots.clone(), every)),
         probe,
+        web_config,
         reader: Reader::new(config.roots),
         history: History::new(Retention::default()),
         thresholds: config.thresholds,
@@ -138,6 +145,8 @@ struct Poller {
     kubelet: Option<KubeletSlot>,
     mappings: Option<MappingSlot>,
     probe: Option<ProbeSlot>,
+    /// Why the newest web configuration is not in force, if it is not; nothing where there is no file of it.
+    web_config: Option<watch::Receiver<Option<String>>>,
     health: BTreeMap<Source, Health>,
     process: OwnProcess,
     number: u64,
@@ -167,7 +176,12 @@ impl Poller {
         };
         let mappings = self.mappings.as_ref().and_then(MappingSlot::newest);
         let probes = self.probe.as_ref().map(ProbeSlot::newest);
-        let mut aside = Aside { names: self.names.newest(), mappings, probes, ..Aside::default() };
+        let web_config = self.web_config.as_ref().map(|failure| match &*failure.borrow() {
+            Some(reason) => Health::Down(reason.clone()),
+            None => Health::Up,
+        });
+        let names = self.names.newest();
+        let mut aside = Aside { names, mappings, probes, web_config, ..Aside::default() };
         if let Some(kubelet) = &self.kubelet {
             kubelet.newest().add_to(&mut aside);
         }

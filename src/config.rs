@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub struct Config {
     pub listen: Vec<ListenAddress>,
     /// Where the metrics are.
     pub telemetry_path: TelemetryPath,
+    /// Where TLS, passwords and headers are written; nothing where there are none.
+    pub web_config: Option<PathBuf>,
     /// Where the files are.
     pub roots: Roots,
     /// How often to read them.

@@ -80,6 +80,15 @@ pub(super) struct Flags {
         default_value = "/metrics"
     )]
     telemetry_path: TelemetryPath,
+    /// TLS, client certificates, passwords and headers, as for Prometheus' exporter-toolkit; read anew as it changes
+    #[arg(
+        long = "web.config.file",
+        env = "HUGETLB_EXPORTER_WEB_CONFIG_FILE",
+        global = true,
+        help_heading = "Web",
+        value_name = "FILE"
+    )]
+    web_config: Option<PathBuf>,
     /// How often the kernel is asked
     #[arg(
         long = "poll.interval",
@@ -194,6 +203,7 @@ impl From<Flags> for Config {
         Self {
             listen: flags.listen,
             telemetry_path: flags.telemetry_path,
+            web_config: flags.web_config,
             poll_interval: flags.poll_interval,
             thresholds: Thresholds {
                 show_idle: flags.idle,

@@ -6,7 +6,7 @@
 //! | 1 | could not be done; one line on stderr says why |
 //! | 2 | `report`: something will crash; `try`: refused at mmap; `fit`: it does not fit |
 //! | 3 | `try`: refused at a touch |
-//! | 64 | a flag or its value is wrong; one line on stderr says which and what was expected |
+//! | 64 | a flag, its value or the web configuration is wrong; one line on stderr says which and what was expected |
 
 mod fit;
 mod flags;

@@ -7,11 +7,13 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::level_filters::LevelFilter;
 
 use super::flags::{Flags, LogFormat, LogLevel};
-use crate::agent;
+use super::usage;
+use crate::agent::{self, AgentError};
 use crate::config::Config;
 
-/// Encoding, looking for names, looking at mappings: more than these never runs at once.
-const BLOCKING_THREADS: usize = 5;
+/// Encoding, looking for names, looking at mappings, asking the kubelet, a password's hash, the web configuration: more
+/// than these never runs at once.
+const BLOCKING_THREADS: usize = 7;
 
 /// Serves until told to end.
 pub(super) fn run(flags: Flags) -> anyhow::Result<ExitCode> {
@@ -33,8 +35,14 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<ExitCode> {
     let result = runtime.block_on(agent::run(config));
     // A scan of a stuck log directory must not keep the process.
     runtime.shutdown_background();
-    result?;
-    Ok(ExitCode::SUCCESS)
+    match result {
+        Err(AgentError::WebConfig(error)) => {
+            // Nothing can be done where stderr is closed.
+            let _ = usage::complain(&error.to_string());
+            Ok(ExitCode::from(usage::USAGE))
+        }
+        result => Ok(result.map(|()| ExitCode::SUCCESS)?),
+    }
 }
 
 fn start_log(level: LogLevel, format: LogFormat) {

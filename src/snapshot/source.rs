@@ -21,6 +21,8 @@ pub enum Source {
     Kubelet,
     /// `/proc/PID/smaps` of the containers' processes.
     Mappings,
+    /// The files of `--web.config.file`, read anew as they change.
+    WebConfig,
 }
 
 impl fmt::Display for Source {
@@ -34,6 +36,7 @@ impl fmt::Display for Source {
             Self::PodLogs => "pod-logs",
             Self::Kubelet => "kubelet",
             Self::Mappings => "mappings",
+            Self::WebConfig => "web-config",
         })
     }
 }

@@ -68,6 +68,8 @@ pub struct Aside {
     pub mappings: Option<Found<Mappings>>,
     /// What the touch-probe found, where there is one.
     pub probes: Option<Arc<Probes>>,
+    /// Whether the web configuration is in force as it is written, where there is one.
+    pub web_config: Option<Health>,
 }
 
 /// What a slow source last gave, and whether it gives it still.
@@ -132,7 +134,7 @@ impl Reader {
         health(Source::Cgroups, problems);
 
         let pods_here = cgroups.iter().any(|cgroup| matches!(&*cgroup.owner, Owner::Pod(_)));
-        let Aside { names, declared, mappings, probes } = aside;
+        let Aside { names, declared, mappings, probes, web_config } = aside;
         tell_runtimes(&mut cgroups, &names.index);
         let of = |source, health| SourceHealth { source, health, is_missing: false };
         sources.extend(
@@ -143,6 +145,7 @@ impl Reader {
         );
         sources.extend(declared.iter().map(|found| of(Source::Kubelet, found.health.clone())));
         sources.extend(mappings.iter().map(|found| of(Source::Mappings, found.health.clone())));
+        sources.extend(web_config.map(|health| of(Source::WebConfig, health)));
         Snapshot {
             taken,
             pools,

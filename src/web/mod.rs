@@ -7,13 +7,19 @@
 //! | `/-/ready` | 200 once there is a view and until the end begins, else 503 |
 //! | `/` | a page with links |
 //!
+//! `--web.config.file` puts TLS, passwords and headers before them; the two health checks need no password and no
+//! certificate, since the kubelet has none.
+//!
 //! GET and HEAD only. Nothing here reads the kernel, and nothing changes state.
 
 mod connections;
 mod exposition;
+mod handshake;
 mod routes;
 mod server;
+mod settings;
 mod site;
 
 pub use server::{ServeError, Server};
+pub use settings::{WebConfig, WebConfigError};
 pub use site::Site;

@@ -1,16 +1,20 @@
 //! Which answer a request gets.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, VARY,
+    ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
+    VARY, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::exposition::accepts_gzip;
+use super::handshake::Client;
+use super::settings::Settings;
 use super::site::Site;
 use crate::render::{metrics, page};
 
@@ -19,20 +23,56 @@ type Answer = Response<Full<Bytes>>;
 /// The poller is stuck if it has not advanced for so long, or for three intervals if those are longer.
 const STUCK: Duration = Duration::from_secs(60);
 
+/// These need neither password nor certificate: the kubelet has none to show.
+const HEALTHY: &str = "/-/healthy";
+const READY: &str = "/-/ready";
+
 /// Answers one request. The body, if it has one, is never read.
-pub(super) async fn answer<B>(site: &Site, request: &Request<B>) -> Result<Answer, Infallible> {
+pub(super) async fn answer<B>(
+    site: &Site,
+    client: Client,
+    request: &Request<B>,
+) -> Result<Answer, Infallible> {
+    let settings = Arc::clone(&site.settings.borrow());
+    let mut response = match refusal(&settings, client, request).await {
+        Some(refusal) => refusal,
+        None => page(site, request).await,
+    };
+    let headers = settings.headers.iter().map(|(name, value)| (name.clone(), value.clone()));
+    response.headers_mut().extend(headers);
+    Ok(response)
+}
+
+/// What is said to whom a page is not shown.
+async fn refusal<B>(settings: &Settings, client: Client, request: &Request<B>) -> Option<Answer> {
+    if [HEALTHY, READY].contains(&request.uri().path()) {
+        return None;
+    }
+    if client == Client::Unidentified {
+        return Some(text(StatusCode::FORBIDDEN, "a client certificate is required"));
+    }
+    if settings.users.admit(request.headers().get(AUTHORIZATION)).await {
+        return None;
+    }
+    let mut response = text(StatusCode::UNAUTHORIZED, "user and password are required");
+    let challenge = HeaderValue::from_static("Basic realm=\"hugetlb-exporter\", charset=\"UTF-8\"");
+    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    Some(response)
+}
+
+async fn page<B>(site: &Site, request: &Request<B>) -> Answer {
     if request.method() != Method::GET && request.method() != Method::HEAD {
         let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return Ok(response);
+        return response;
     }
-    Ok(match request.uri().path() {
+    match request.uri().path() {
         path if path == site.telemetry_path.as_str() => scrape(site, request.headers()).await,
         "/" => html(page::landing(site.telemetry_path.as_str())),
-        "/-/healthy" => healthy(site),
-        "/-/ready" => ready(site),
+        HEALTHY => healthy(site),
+        READY => ready(site),
         _ => text(StatusCode::NOT_FOUND, "no such page"),
-    })
+    }
 }
 
 async fn scrape(site: &Site, headers: &HeaderMap) -> Answer {

@@ -9,12 +9,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 
-use super::connections::Connections;
+use super::connections::{Connections, Ticket};
+use super::handshake::{Client, shake_hands};
 use super::routes;
 use super::site::Site;
 use crate::config::ListenAddress;
@@ -134,25 +136,48 @@ async fn accept(listener: TcpListener, newcomers: mpsc::Sender<TcpStream>) {
 fn connect(stream: TcpStream, site: &Arc<Site>, connections: &Connections, watcher: Watcher) {
     let ticket = Arc::new(connections.admit(Instant::now()));
     let id = ticket.id();
+    let site = Arc::clone(site);
+    let tls = site.settings.borrow().tls.clone();
+    let mut ending = site.ending.clone();
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE));
-    let site = Arc::clone(site);
+    let stream = Box::pin(stream);
+    let task = tokio::spawn(async move {
+        let Some(tls) = tls else {
+            return converse(stream, Client::Welcome, site, ticket, watcher).await;
+        };
+        let shaken = tokio::select! {
+            // Nothing is under way yet that would deserve a grace.
+            _ = ending.wait_for(|ending| *ending) => None,
+            shaken = shake_hands(stream, &tls) => shaken,
+        };
+        if let Some((stream, client)) = shaken {
+            converse(stream, client, site, ticket, watcher).await;
+        }
+    });
+    connections.served_by(id, task.abort_handle());
+}
+
+/// Answers a connection's requests, one after the other.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    client: Client,
+    site: Arc<Site>,
+    ticket: Arc<Ticket>,
+    watcher: Watcher,
+) {
     let service = service_fn(move |request| {
         let (site, ticket) = (Arc::clone(&site), Arc::clone(&ticket));
         async move {
             ticket.request(Instant::now());
-            routes::answer(&site, &request).await
+            routes::answer(&site, client, &request).await
         }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(MOST_HEAD_BYTES)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
-    let connection = watcher.watch(connection);
+        .serve_connection(TokioIo::new(stream), service);
     // How a connection ends (reset, garbage, time-out) is its client's affair.
-    let task = tokio::spawn(async move {
-        let _ = connection.await;
-    });
-    connections.served_by(id, task.abort_handle());
+    let _ = watcher.watch(connection).await;
 }

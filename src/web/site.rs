@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::exposition::Exposition;
+use super::settings::{Settings, WebConfig};
 use crate::config::TelemetryPath;
 use crate::view::View;
 
@@ -22,6 +23,7 @@ pub struct Site {
     pub poll_interval: Duration,
     /// True once the end has begun.
     pub ending: watch::Receiver<bool>,
+    pub(super) settings: watch::Receiver<Arc<Settings>>,
     pub(super) exposition: Exposition,
 }
 
@@ -33,6 +35,7 @@ impl Site {
         started: Instant,
         poll_interval: Duration,
         ending: watch::Receiver<bool>,
+        web_config: &WebConfig,
     ) -> Self {
         Self {
             view,
@@ -40,6 +43,7 @@ impl Site {
             started,
             poll_interval,
             ending,
+            settings: web_config.settings(),
             exposition: Exposition::default(),
         }
     }

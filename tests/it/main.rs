@@ -23,4 +23,5 @@ mod dashboards;
 mod kubelet;
 mod mappings;
 mod server;
+mod web_config;
 mod tidy;

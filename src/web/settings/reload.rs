@@ -1,0 +1,139 @@
+//! The web configuration over time: read anew when one of its files has changed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task;
+
+use super::error::WebConfigError;
+use super::files::Files;
+use super::{Settings, Written};
+
+/// How often it is looked whether a file has changed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is in force, and what keeps it fresh.
+#[derive(Debug)]
+pub struct WebConfig {
+    settings: watch::Receiver<Arc<Settings>>,
+    reload: Option<Reload>,
+}
+
+#[derive(Debug)]
+struct Reload {
+    path: PathBuf,
+    settings: watch::Sender<Arc<Settings>>,
+    /// Why the newest could not be used; nothing where it is in force.
+    failure: watch::Sender<Option<String>>,
+    /// The files of the last attempt, as they were read.
+    attempted: Files,
+    /// And as they were when last looked at.
+    seen: Files,
+}
+
+impl WebConfig {
+    /// Reads the file; without one there is neither TLS nor a password.
+    pub fn load(path: Option<&Path>) -> Result<Self, WebConfigError> {
+        let Some(path) = path else {
+            let nothing = Settings::of(Written::default(), Path::new(""), &mut Files::default());
+            let nothing = nothing.map_err(|wrong| wrong.of(Path::new("--web.config.file")))?;
+            return Ok(Self { settings: watch::channel(Arc::new(nothing)).1, reload: None });
+        };
+        let (files, settings) = Settings::read(path);
+        let settings = settings?;
+        if settings.tls.is_none() && !settings.users.is_empty() {
+            tracing::warn!(
+                "passwords are asked for without TLS: they cross the network for all to read"
+            );
+        }
+        let (sender, settings) = watch::channel(Arc::new(settings));
+        let reload = Reload {
+            path: path.to_owned(),
+            settings: sender,
+            failure: watch::Sender::new(None),
+            seen: files.clone(),
+            attempted: files,
+        };
+        Ok(Self { settings, reload: Some(reload) })
+    }
+
+    /// What is in force, now and later.
+    pub(in crate::web) fn settings(&self) -> watch::Receiver<Arc<Settings>> {
+        self.settings.clone()
+    }
+
+    /// Whether TLS is spoken.
+    pub fn is_tls(&self) -> bool {
+        self.settings.borrow().tls.is_some()
+    }
+
+    /// What clients must show, in words.
+    pub fn authentication(&self) -> &'static str {
+        self.settings.borrow().authentication()
+    }
+
+    /// Reads it anew from now on. Tells why it can't be, while it can't; nothing comes back where there is no file.
+    pub fn keep_fresh(self) -> Option<watch::Receiver<Option<String>>> {
+        let reload = self.reload?;
+        let failure = reload.failure.subscribe();
+        tokio::spawn(reload.keep_looking());
+        Some(failure)
+    }
+}
+
+impl Reload {
+    /// Until nobody wants to know any more. The disk may be slow, so it is done off the network's thread.
+    async fn keep_looking(mut self) {
+        while !self.settings.is_closed() {
+            tokio::time::sleep(LOOK).await;
+            let look = task::spawn_blocking(move || {
+                self.look();
+                self
+            });
+            match look.await {
+                Ok(reload) => self = reload,
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Reads anew what has changed and has then stood still for a look: whoever writes needs a moment, for
+    /// one file and all the more for a certificate and its key. What failed is tried again: what it lacks may lie
+    /// outside its files.
+    fn look(&mut self) {
+        let now = self.attempted.now();
+        let is_settled = now == self.seen;
+        let is_wanted = now != self.attempted || self.failure.borrow().is_some();
+        self.seen = now;
+        if is_settled && is_wanted {
+            self.attempt();
+        }
+    }
+
+    fn attempt(&mut self) {
+        let (files, settings) = Settings::read(&self.path);
+        self.attempted = files;
+        let before = Arc::clone(&self.settings.borrow());
+        let settings = settings.and_then(|settings| {
+            settings.may_follow(&before).map_err(|wrong| wrong.of(&self.path))?;
+            Ok(settings)
+        });
+        match settings {
+            Ok(settings) => {
+                tracing::info!(
+                    file = %self.path.display(),
+                    authentication = settings.authentication(),
+                    "the web configuration was read anew"
+                );
+                self.settings.send_replace(Arc::new(settings));
+                self.failure.send_replace(None);
+            }
+            Err(error) => {
+                self.failure
+                    .send_replace(Some(format!("{error}; what was read before stays in force")));
+            }
+        }
+    }
+}
