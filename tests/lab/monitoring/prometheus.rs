@@ -23,8 +23,14 @@ pub struct Alerting<'a> {
 impl Prometheus {
     /// Scrapes a target every second, with `honor_labels: true`.
     pub fn scraping(target: SocketAddr) -> Self {
+        Self::scraping_with(target, "")
+    }
+
+    /// The same with more lines for the job.
+    pub fn scraping_with(target: SocketAddr, more: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        Self::start(directory, &format!("global: {{scrape_interval: 1s}}\n{}", scrape(target)))
+        let job = scrape(target);
+        Self::start(directory, &format!("global: {{scrape_interval: 1s}}\n{job}{more}"))
     }
 
     /// The same with the shipped rules.

@@ -13,6 +13,7 @@ mod postgres;
 mod probe;
 mod probing;
 mod runtimes;
+mod tls;
 
 use crate::Lab;
 use crate::machine::Phase;
@@ -34,7 +35,7 @@ pub type Named = (&'static str, fn(&Lab));
 
 /// All scenarios, phase by phase: remounting is dear.
 pub fn all() -> Vec<Scenario> {
-    let as_found: &[Named] = access::AS_FOUND;
+    let as_found: Vec<Named> = [access::AS_FOUND, tls::AS_FOUND].concat();
     let v2: Vec<Named> = [
         figures::BOTH,
         figures::V2,
@@ -78,7 +79,7 @@ pub fn all() -> Vec<Scenario> {
     let of = |phase: Phase, named: &[Named]| {
         named.iter().map(|(name, run)| Scenario { phase, name, run: *run }).collect::<Vec<_>>()
     };
-    [of(Phase::AsFound, as_found), of(Phase::V2, &v2), of(Phase::V1, &v1)]
+    [of(Phase::AsFound, &as_found), of(Phase::V2, &v2), of(Phase::V1, &v1)]
         .into_iter()
         .flatten()
         .collect()
