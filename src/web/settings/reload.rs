@@ -137,3 +137,36 @@ impl Reload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn what_has_changed_is_read_once_and_only_when_it_stands_still() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("web.yml");
+        let write = |value: &str| {
+            let text = format!("http_server_config: {{headers: {{X-XSS-Protection: '{value}'}}}}");
+            fs::write(&path, text).expect("written");
+        };
+        write("1");
+        let mut config = WebConfig::load(Some(&path)).expect("a configuration");
+        let mut reload = config.reload.take().expect("a file");
+        let mut look = || {
+            reload.look();
+            let is_new = config.settings.has_changed().expect("it is there");
+            let settings = Arc::clone(&config.settings.borrow_and_update());
+            let value = settings.headers.get("X-XSS-Protection").cloned();
+            (is_new, value.expect("a header").to_str().expect("text").to_owned())
+        };
+        assert_eq!(look(), (false, "1".to_owned()));
+        write("half");
+        assert_eq!(look(), (false, "1".to_owned()), "somebody may be writing");
+        write("the whole");
+        assert_eq!(look(), (false, "1".to_owned()), "and was");
+        assert_eq!(look(), (true, "the whole".to_owned()));
+        assert_eq!(look(), (false, "the whole".to_owned()), "nothing has changed since");
+    }
+}

@@ -138,17 +138,17 @@ fn a_client_must_have_one_of_the_names_that_are_allowed() {
     let friends = Authority::new();
     let files = Files::new(&format!(
         "{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: friends.crt\n  \
-         client_allowed_sans: [prometheus.example, 10.1.2.3]\n"
+         client_allowed_sans: [prometheus.my.example, 10.1.2.3]\n"
     ));
     files.write("friends.crt", &friends.pem);
     let node = files.start_tls();
     for (names, expected) in [
-        (&["prometheus.example"][..], Got::Pages),
-        (&["other.example", "prometheus.example"], Got::Pages),
+        (&["prometheus.my.example"][..], Got::Pages),
+        (&["other.example", "prometheus.my.example"], Got::Pages),
         (&["10.1.2.3"], Got::Pages),
         (&["10.1.2.4"], Got::NoConnection),
-        (&["a.prometheus.example"], Got::NoConnection),
-        (&["*.example"], Got::NoConnection),
+        (&["a.prometheus.my.example"], Got::NoConnection),
+        (&["*.my.example"], Got::NoConnection),
         (&[], Got::NoConnection),
     ] {
         let client = Client::showing(&files.authority, &friends.sign(names));

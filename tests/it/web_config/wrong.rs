@@ -1,14 +1,18 @@
 //! Configurations that can't be used: one line, and exit 64.
 
 use std::fs;
+use std::net::TcpListener;
 use std::process::Command;
 
 use super::{Files, TLS};
 
 #[track_caller]
 fn refused(files: &Files, parts: &[&str]) {
+    // One that is taken for right must not serve for ever, so there is no port for it.
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address");
     let output = Command::new(env!("CARGO_BIN_EXE_hugetlb-exporter"))
-        .args(["--log.level=error", "--web.listen-address=127.0.0.1:0", &files.flag()])
+        .args(["--log.level=error", &format!("--web.listen-address={address}"), &files.flag()])
         .output()
         .expect("it runs");
     let error = String::from_utf8(output.stderr).expect("text");
