@@ -197,9 +197,6 @@ CHECKS = [
      lambda v: {v.container()[probe]["httpGet"]["scheme"] for probe in ["livenessProbe", "readinessProbe"]} == {"HTTPS"}
      and v.endpoint()["scheme"] == "https",
      put(lambda v: v.container()["livenessProbe"]["httpGet"], "scheme", "HTTP")),
-    ("client-certificates", "the kubelet shows none",
-     lambda v: all("httpGet" not in v.container()[probe] for probe in ["livenessProbe", "readinessProbe"]),
-     put(lambda v: v.container()["livenessProbe"], "httpGet", {})),
     ("operator", "the labels of the pods observed are kept",
      lambda v: v.endpoint()["honorLabels"] is True and v.endpoint()["interval"] == "15s",
      put(Variant.endpoint, "honorLabels", False)),
@@ -261,12 +258,7 @@ def check_flags(failures):
         words = [word.split("=")[0] for word in variant.container()["args"]]
         words += [found["name"] for found in variant.container()["env"]]
         ours = [word for word in words if word.startswith(("--", "HUGETLB_EXPORTER_"))]
-        # The web configuration is a build's to have or not.
-        failures += [
-            f"{name}: the exporter has no {word}"
-            for word in ours
-            if not known(word) and word != "--web.config.file"
-        ]
+        failures += [f"{name}: the exporter has no {word}" for word in ours if not known(word)]
     if known("--no.such-flag"):
         failures.append("this check can't fail: every flag is the exporter's")
 

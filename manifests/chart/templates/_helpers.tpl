@@ -88,15 +88,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{/* The kubelet's question to /-/healthy or /-/ready. */}}
 {{- define "hugetlb-exporter.question" -}}
-{{- if .root.Values.webConfig.clientCertificates }}
-tcpSocket:
-  port: {{ .root.Values.service.portName }}
-{{- else }}
 httpGet:
   path: {{ .path }}
   port: {{ .root.Values.service.portName }}
   scheme: {{ upper .root.Values.webConfig.scheme }}
-{{- end }}
 {{- with .times }}
 {{ toYaml . }}
 {{- end }}
