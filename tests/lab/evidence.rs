@@ -6,8 +6,17 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 
+/// A section of lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Section {
+    /// Its title.
+    pub title: &'static str,
+    /// What the names of the scenarios have in common that tell its lines: run alone, they make it whole.
+    pub scenarios: &'static str,
+}
+
 /// Lines of sections.
-static LINES: Mutex<BTreeMap<&'static str, Vec<String>>> = Mutex::new(BTreeMap::new());
+static LINES: Mutex<BTreeMap<Section, Vec<String>>> = Mutex::new(BTreeMap::new());
 
 /// Whether this is a run that takes its time.
 pub fn is_long() -> bool {
@@ -15,16 +24,18 @@ pub fn is_long() -> bool {
 }
 
 /// Prints a line and keeps it for a section.
-pub fn tell(section: &'static str, line: String) {
+pub fn tell(section: Section, line: String) {
     eprintln!("{line}");
     LINES.lock().expect("the lines").entry(section).or_default().push(line);
 }
 
-/// Publishes what was kept.
-pub fn publish_lines() {
+/// Publishes what was kept: all of a whole run, of another one the section whose scenarios were asked for.
+pub fn publish_lines(filter: Option<&str>) {
     for (section, lines) in &*LINES.lock().expect("the lines") {
-        let lines: Vec<String> = lines.iter().map(|line| format!("- {line}\n")).collect();
-        publish(section, &format!("\n{}", lines.concat()));
+        if filter.is_none_or(|filter| filter == section.scenarios) {
+            let lines: Vec<String> = lines.iter().map(|line| format!("- {line}\n")).collect();
+            publish(section.title, &format!("\n{}", lines.concat()));
+        }
     }
 }
 

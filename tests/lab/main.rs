@@ -59,8 +59,8 @@ fn main() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials);
     let whole = arguments.filter.is_none() && arguments.skip.is_empty();
     truth::publish(whole);
-    if whole {
-        evidence::publish_lines();
+    if arguments.skip.is_empty() {
+        evidence::publish_lines(arguments.filter.as_deref());
     }
     conclusion.exit_code()
 }

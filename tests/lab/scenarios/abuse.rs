@@ -12,9 +12,10 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 
 use super::Named;
+use super::probe::verdict;
 use super::probing::scratch_cgroups;
 use crate::Lab;
-use crate::evidence;
+use crate::evidence::{self, Section};
 use crate::harness::agent::program;
 use crate::harness::exposition::Exposition;
 use crate::harness::{http, wait_for};
@@ -25,7 +26,7 @@ pub const V2: &[Named] = &[
     ("abuse::killed_under_load_it_is_back_at_once", killed_under_load),
 ];
 
-const SECTION: &str = "Abuse";
+const SECTION: Section = Section { title: "Abuse", scenarios: "abuse::" };
 const CONNECTIONS: usize = 5_000;
 /// Prometheus gives a scrape so long, unless told otherwise.
 const SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -189,6 +190,8 @@ fn killed_under_load(lab: &Lab) {
         ),
     );
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    // What the others left is removed before the first probe.
+    assert_eq!(verdict(&agent, "2Mi", "fault"), "enforced");
     agent.end();
     assert_eq!(scratch_cgroups(lab), Vec::<PathBuf>::new());
     wait_for("its children to be gone", || (others() == 0).then_some(()));

@@ -7,7 +7,7 @@ use super::postgres::{BUFFERS, GRANT, HUGE, MAYBE_HUGE, load, load_rows};
 use super::{Named, panels};
 use crate::Lab;
 use crate::cgroup::Cgroup;
-use crate::evidence;
+use crate::evidence::{self, Section};
 use crate::harness::agent::Agent;
 use crate::harness::{wait_for, wait_within};
 use crate::kubepods::{Driver, Kubepods, Pod, id};
@@ -23,7 +23,7 @@ pub const V2: &[Named] = &[
     ("incident::loaded_as_fast_as_it_can", loaded_as_fast_as_it_can),
 ];
 
-const SECTION: &str = "The incident";
+const SECTION: Section = Section { title: "The incident", scenarios: "incident::" };
 /// Scraped and evaluated so often, the page is there within...
 const INTERVAL: Duration = Duration::from_secs(5);
 /// ...this, after the server was started.

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use super::Named;
 use super::probe::{children, exporter, verdict};
 use crate::Lab;
-use crate::evidence;
+use crate::evidence::{self, Section};
 use crate::harness::agent::Agent;
 use crate::harness::exposition::Exposition;
 use crate::harness::wait_for;
@@ -25,6 +25,7 @@ pub const BOTH: &[Named] = &[
     ("probe::a_killed_exporters_scratch_cgroup_is_removed", killed),
 ];
 
+const SECTION: Section = Section { title: "The touch-probe", scenarios: "probe::" };
 const ZERO: (Option<u64>, Option<u64>) = (Some(0), None);
 const NO: (Option<u64>, Option<u64>) = (None, None);
 
@@ -75,7 +76,7 @@ fn takes_no_page_that_was_promised(lab: &Lab) {
         let expected = runs(&agent.scrape(), &labels);
         let limited = if limits == NO { "without a limit" } else { "with a limit of 0" };
         evidence::tell(
-            "The touch-probe",
+            SECTION,
             format!(
                 "{}: {limited}, {spare} pages to spare, two pods that map all they were granted: {expected} of {other} touches {verdict_on_fault}; no pod was refused",
                 lab.phase
@@ -104,7 +105,7 @@ fn leaves_nothing_behind(lab: &Lab) {
     let tried = runs(&scrape, &[]) - begun;
     let each = 1_000.0 * cpu / tried;
     evidence::tell(
-        "The touch-probe",
+        SECTION,
         format!(
             "{}: {tried} checks, {each:.2} ms of CPU each in the processes that try; nothing left",
             lab.phase
