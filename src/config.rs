@@ -133,13 +133,13 @@ impl FromStr for TelemetryPath {
     type Err = Unexpected;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let taken = ["/", "/-/healthy", "/-/ready"].contains(&text);
+        let taken = ["/", "/-/healthy", "/-/ready", "/api/v1/view"].contains(&text);
         let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\"<>".contains(&byte));
         if text.starts_with('/') && plain && !taken {
             Ok(Self(text.to_owned()))
         } else {
             Err(Unexpected {
-                expected: "a path such as /metrics that is not the start page's or a health check's",
+                expected: "a path such as /metrics that is not the status page's, its JSON's or a health check's",
             })
         }
     }

@@ -32,5 +32,5 @@ pub mod bench;
 pub use agent::{Looking, look};
 pub use assessment::{RULES, Thresholds};
 pub use cli::run;
-pub use render::{findings, metrics, report};
+pub use render::{findings, metrics, page, report};
 pub use sources::Roots;

@@ -1,5 +1,6 @@
-//! The body of a scrape: made on demand, once for a view, off the network's thread.
+//! A body made of a view: on demand, once for a view, off the network's thread.
 
+use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -9,17 +10,24 @@ use flate2::write::GzEncoder;
 use tokio::sync::Mutex;
 use tokio::task::{self, JoinError};
 
-use crate::render::metrics;
 use crate::view::View;
 
-/// The newest view's body, as Prometheus asks for it.
-#[derive(Debug, Default)]
+/// What makes a body of a view.
+type Encode = dyn Fn(&View) -> String + Send + Sync;
+
+/// The newest view's body in one form.
 pub(super) struct Exposition {
+    encode: Arc<Encode>,
     /// Of which poll, and its gzip body. Held while one is made, so that it is made once.
     newest: Mutex<Option<(u64, Bytes)>>,
 }
 
 impl Exposition {
+    /// In the form that this makes.
+    pub(super) fn new(encode: impl Fn(&View) -> String + Send + Sync + 'static) -> Self {
+        Self { encode: Arc::new(encode), newest: Mutex::default() }
+    }
+
     /// The body, gzipped.
     pub(super) async fn gzip(&self, view: Arc<View>) -> Result<Bytes, JoinError> {
         let mut newest = self.newest.lock().await;
@@ -29,8 +37,8 @@ impl Exposition {
         {
             return Ok(body.clone());
         }
-        let body =
-            task::spawn_blocking(move || compress(metrics::encode(&view).as_bytes())).await?;
+        let encode = Arc::clone(&self.encode);
+        let body = task::spawn_blocking(move || compress(encode(&view).as_bytes())).await?;
         *newest = Some((number, body.clone()));
         Ok(body)
     }
@@ -38,7 +46,14 @@ impl Exposition {
     /// The body as it is, for the rare client that takes no gzip. One at a time, and not kept.
     pub(super) async fn plain(&self, view: Arc<View>) -> Result<Bytes, JoinError> {
         let _one_at_a_time = self.newest.lock().await;
-        task::spawn_blocking(move || Bytes::from(metrics::encode(&view))).await
+        let encode = Arc::clone(&self.encode);
+        task::spawn_blocking(move || Bytes::from(encode(&view))).await
+    }
+}
+
+impl fmt::Debug for Exposition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exposition").finish_non_exhaustive()
     }
 }
 

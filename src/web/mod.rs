@@ -5,7 +5,8 @@
 //! | `/metrics` (`--web.telemetry-path`) | the newest view; 503 before there is one |
 //! | `/-/healthy` | 200 while the poller advances, else 503 |
 //! | `/-/ready` | 200 once there is a view and until the end begins, else 503 |
-//! | `/` | a page with links |
+//! | `/` | the newest view as a page; `/?still` does not refresh itself |
+//! | `/api/v1/view` | the newest view as JSON, as `report --output json` writes it |
 //!
 //! `--web.config.file` puts TLS, passwords and headers before them; the two health checks need no password and no
 //! certificate, since the kubelet has none.

@@ -7,18 +7,24 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
-    ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
-    VARY, WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, HeaderMap, HeaderValue, REFRESH, VARY, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::exposition::accepts_gzip;
+use super::exposition::{Exposition, accepts_gzip};
 use super::handshake::Client;
 use super::settings::Settings;
 use super::site::Site;
 use crate::render::{metrics, page};
 
 type Answer = Response<Full<Bytes>>;
+
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// A view is old by the next poll.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The poller is stuck if it has not advanced for so long, or for three intervals if those are longer.
 const STUCK: Duration = Duration::from_secs(60);
@@ -38,8 +44,10 @@ pub(super) async fn answer<B>(
         Some(refusal) => refusal,
         None => page(site, request).await,
     };
-    let headers = settings.headers.iter().map(|(name, value)| (name.clone(), value.clone()));
-    response.headers_mut().extend(headers);
+    // In place of our own where it has one: what is configured is what is sent.
+    for (name, value) in &settings.headers {
+        response.headers_mut().insert(name, value.clone());
+    }
     Ok(response)
 }
 
@@ -67,34 +75,59 @@ async fn page<B>(site: &Site, request: &Request<B>) -> Answer {
         return response;
     }
     match request.uri().path() {
-        path if path == site.telemetry_path.as_str() => scrape(site, request.headers()).await,
-        "/" => html(page::landing(site.telemetry_path.as_str())),
+        path if path == site.telemetry_path.as_str() => {
+            encoded(site, &site.metrics, metrics::CONTENT_TYPE, request.headers()).await
+        }
+        "/" => status_page(site, request).await,
+        "/api/v1/view" => {
+            let mut answer = encoded(site, &site.report, JSON, request.headers()).await;
+            answer.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+            answer
+        }
         HEALTHY => healthy(site),
         READY => ready(site),
         _ => text(StatusCode::NOT_FOUND, "no such page"),
     }
 }
 
-async fn scrape(site: &Site, headers: &HeaderMap) -> Answer {
+/// The newest view in one form.
+async fn encoded(
+    site: &Site,
+    form: &Exposition,
+    content_type: &'static str,
+    headers: &HeaderMap,
+) -> Answer {
     let Some(view) = site.view.borrow().clone() else {
         return text(StatusCode::SERVICE_UNAVAILABLE, "the first snapshot is not taken yet");
     };
     let encodings: Vec<_> =
         headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
     let gzip = accepts_gzip(&encodings.join(","));
-    let body =
-        if gzip { site.exposition.gzip(view).await } else { site.exposition.plain(view).await };
+    let body = if gzip { form.gzip(view).await } else { form.plain(view).await };
     let Ok(body) = body else {
-        return text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be encoded");
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "the view could not be encoded");
     };
     let mut response = Response::new(Full::new(body));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     if gzip {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
+}
+
+/// The page, which asks for itself again unless it is to stand still; so does the word that there is no view yet.
+async fn status_page<B>(site: &Site, request: &Request<B>) -> Answer {
+    let mut answer = encoded(site, &site.page, HTML, request.headers()).await;
+    let headers = answer.headers_mut();
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers
+        .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::CONTENT_SECURITY_POLICY));
+    if request.uri().query() != Some(page::STILL) {
+        headers.insert(REFRESH, HeaderValue::from(page::REFRESH_SECONDS));
+    }
+    answer
 }
 
 fn healthy(site: &Site) -> Answer {
@@ -128,10 +161,5 @@ fn text(status: StatusCode, line: &str) -> Answer {
     response
 }
 
-fn html(page: String) -> Answer {
-    let mut response = Response::new(Full::new(Bytes::from(page)));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    response
-}
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::exposition::Exposition;
 use super::settings::{Settings, WebConfig};
 use crate::config::TelemetryPath;
+use crate::render::{metrics, page, report};
 use crate::view::View;
 
 /// What there is to serve.
@@ -24,7 +25,9 @@ pub struct Site {
     /// True once the end has begun.
     pub ending: watch::Receiver<bool>,
     pub(super) settings: watch::Receiver<Arc<Settings>>,
-    pub(super) exposition: Exposition,
+    pub(super) metrics: Exposition,
+    pub(super) report: Exposition,
+    pub(super) page: Exposition,
 }
 
 impl Site {
@@ -37,6 +40,7 @@ impl Site {
         ending: watch::Receiver<bool>,
         web_config: &WebConfig,
     ) -> Self {
+        let path = telemetry_path.as_str().to_owned();
         Self {
             view,
             telemetry_path,
@@ -44,7 +48,9 @@ impl Site {
             poll_interval,
             ending,
             settings: web_config.settings(),
-            exposition: Exposition::default(),
+            metrics: Exposition::new(metrics::encode),
+            report: Exposition::new(report::json),
+            page: Exposition::new(move |view| page::status(view, &path)),
         }
     }
 }

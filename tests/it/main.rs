@@ -22,6 +22,7 @@ mod alerts;
 mod dashboards;
 mod kubelet;
 mod mappings;
+mod page;
 mod server;
 mod web_config;
 mod tidy;

@@ -24,6 +24,7 @@ fn pages_and_what_is_no_page() {
     let (_machine, agent) = agent();
     for (path, status, kind) in [
         ("/", 200, "text/html; charset=utf-8"),
+        ("/api/v1/view", 200, "application/json"),
         ("/metrics", 200, "text/plain; version=0.0.4; charset=utf-8"),
         ("/-/healthy", 200, "text/plain; charset=utf-8"),
         ("/-/ready", 200, "text/plain; charset=utf-8"),
@@ -34,7 +35,7 @@ fn pages_and_what_is_no_page() {
         let answer = agent.get(path);
         assert_eq!((answer.status, answer.header("content-type")), (status, Some(kind)), "{path}");
     }
-    assert!(agent.get("/").text().contains("href=\"/metrics\""));
+    assert!(agent.get("/").text().contains("href=\"./metrics\""));
 }
 
 #[test]

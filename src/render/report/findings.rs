@@ -4,15 +4,14 @@ use std::fmt::Write;
 
 use super::Style;
 use crate::assessment::{Finding, Severity};
+use crate::render::figures::nothing_found;
 
 const WIDTH: usize = 80;
 
 /// The findings, each with what to do; or that there are none, as far as all was seen.
 pub(super) fn text(findings: &[Finding], style: Style, all_seen: bool) -> String {
-    match (findings.is_empty(), all_seen) {
-        (true, true) => return "Nothing wrong was found.\n".to_owned(),
-        (true, false) => return "Nothing wrong was found in what could be seen.\n".to_owned(),
-        (false, _) => {}
+    if findings.is_empty() {
+        return format!("{}\n", nothing_found(all_seen));
     }
     let mut text = String::new();
     for finding in findings {

@@ -1,15 +1,15 @@
 //! The report for a terminal, 80 columns wide: what will crash, then who is tight, then the pools.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::{Style, findings};
-use crate::assessment::{Identity, TenantSize};
-use crate::snapshot::{Health, Limit, Pool, Reading, SourceHealth};
-use crate::units::{Bytes, Pages, SignedBytes};
+use crate::assessment::TenantSize;
+use crate::render::figures::{bytes, limit, shortfall, show};
+use crate::render::tenants::by_danger;
+use crate::snapshot::{Health, Pool, Reading, SourceHealth};
+use crate::units::Pages;
 use crate::view::View;
 
 /// The report of a view.
@@ -110,24 +110,9 @@ fn tenants(view: &View) -> Table {
     let mut header = vec!["pod / container"];
     header.extend(TENANT_COLUMNS);
     let mut table = columns(&header, 2);
-    let mut pods: BTreeMap<&str, (&Identity, &[TenantSize])> = BTreeMap::new();
-    for pod in &view.assessment.pods {
-        pods.insert(&pod.identity.uid, (&pod.identity, &pod.sizes));
-    }
-    for container in &view.assessment.containers {
-        pods.entry(&container.identity.uid).or_insert((&container.identity, &[]));
-    }
-    let mut pods: Vec<_> = pods.into_iter().collect();
-    pods.sort_by_key(|(uid, _)| danger(view, uid));
-    for (uid, (identity, sizes)) in pods {
-        let name = match &*identity.pod {
-            "" => uid.to_owned(),
-            pod => format!("{}/{pod}", identity.namespace),
-        };
-        add_tenant(&mut table, &name, sizes);
-        for container in
-            view.assessment.containers.iter().filter(|container| *container.identity.uid == *uid)
-        {
+    for pod in by_danger(view) {
+        add_tenant(&mut table, &pod.name(), pod.sizes);
+        for container in pod.containers {
             add_tenant(
                 &mut table,
                 &format!("  {}", container.identity.container),
@@ -136,21 +121,6 @@ fn tenants(view: &View) -> Table {
         }
     }
     table
-}
-
-/// Who lacks most comes first, then who has least left.
-fn danger(view: &View, uid: &str) -> (Reverse<Bytes>, SignedBytes) {
-    let pods = view.assessment.pods.iter().filter(|pod| *pod.identity.uid == *uid);
-    let containers =
-        view.assessment.containers.iter().filter(|container| *container.identity.uid == *uid);
-    let sizes =
-        pods.flat_map(|pod| &pod.sizes).chain(containers.flat_map(|container| &container.sizes));
-    let (mut short, mut margin) = (Bytes::ZERO, SignedBytes(i64::MAX));
-    for size in sizes {
-        short = short.max(size.outlook.shortfall.present().unwrap_or_default());
-        margin = margin.min(size.outlook.margin.present().unwrap_or(margin));
-    }
-    (Reverse(short), margin)
 }
 
 fn services(view: &View) -> Table {
@@ -182,35 +152,6 @@ fn add_tenant(table: &mut Table, name: &str, sizes: &[TenantSize]) {
     }
 }
 
-/// What is missing; `no` for nothing, `perhaps` where it can't be told.
-fn shortfall(size: &TenantSize) -> String {
-    match size.outlook.shortfall {
-        _ if size.outlook.uncertainty.is_some() => "perhaps".to_owned(),
-        Reading::Present(Bytes::ZERO) => "no".to_owned(),
-        reading => bytes(reading),
-    }
-}
-
 fn pages(reading: Reading<Pages>) -> String {
     show(reading, |pages| pages.0.to_string())
-}
-
-fn bytes(reading: Reading<Bytes>) -> String {
-    show(reading, |bytes| bytes.to_string())
-}
-
-fn limit(reading: Reading<Limit>) -> String {
-    show(reading, |limit| match limit {
-        Limit::At(bytes) => bytes.to_string(),
-        Limit::Unlimited => "none".to_owned(),
-    })
-}
-
-/// `-` for what does not exist, `?` for what could not be read.
-fn show<T>(reading: Reading<T>, text: impl FnOnce(T) -> String) -> String {
-    match reading {
-        Reading::Present(value) => text(value),
-        Reading::Absent => "-".to_owned(),
-        Reading::Failed => "?".to_owned(),
-    }
 }

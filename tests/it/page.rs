@@ -1,0 +1,90 @@
+//! The status page and its JSON, as a browser and a program get them.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::Command;
+
+use expect_test::expect_file;
+use flate2::read::GzDecoder;
+use hugetlb_exporter::{Looking, look, page};
+use serde_json::Value;
+
+use crate::harness::agent::{Start, program};
+use crate::harness::{http, wait_for};
+use crate::machine::Machine;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What is between the head and what the exporter says of itself, one tag a line, without times.
+#[test]
+fn some_machines_are_shown_as_they_were() {
+    for name in ["seed", "numa-five-nodes", "hostile-names", "unreadable-files", "no-controller"] {
+        let machine = Machine::named(name);
+        let page = page::status(&look(Looking::at(machine.roots())), "/metrics");
+        let (_, page) = page.split_once("<main>").expect("a beginning");
+        let (page, _) = page.split_once("<section aria-labelledby=\"exporter\">").expect("an end");
+        let mut pieces = page.split("<time ");
+        let mut text = pieces.next().expect("text").to_owned();
+        for piece in pieces {
+            text += "<time>";
+            text += piece.split_once("</time>").expect("its end").1;
+        }
+        let text = text.replace(&machine.root().display().to_string(), "ROOT");
+        expect_file![root().join(format!("tests/golden/{name}.html"))]
+            .assert_eq(&(text.replace("><", ">\n<") + "\n"));
+    }
+}
+
+#[test]
+fn the_page_may_load_and_run_nothing_and_refreshes_itself_unless_it_is_to_stand_still() {
+    let machine = Machine::named("seed");
+    let agent = Start::new(&machine.flags()).go();
+    for (path, refresh) in [("/", Some("10")), ("/?still", None), ("/?stil", Some("10"))] {
+        let answer = agent.get(path);
+        assert_eq!(answer.header("refresh"), refresh, "{path}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        let policy = answer.header("content-security-policy").expect("a policy");
+        assert!(policy.starts_with("default-src 'none'; style-src 'unsafe-inline'; "), "{policy}");
+        for part in policy.split("; ").filter(|part| !part.starts_with("style-src ")) {
+            assert!(part.ends_with(" 'none'"), "{policy}");
+        }
+    }
+    wait_for("the finding, which takes two polls", || {
+        agent.get("/").text().contains("<h1>Something will crash.</h1>").then_some(())
+    });
+    for path in ["/", "/api/v1/view"] {
+        let request = format!("HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let head = http::request(agent.address(), &request);
+        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+        assert!(head.header("content-length").is_some_and(|length| length != "0"), "{head:?}");
+    }
+}
+
+#[test]
+fn its_json_is_the_reports_and_keeps_to_the_schema() {
+    let schema = std::fs::read_to_string(root().join("docs/report.schema.json"));
+    let schema = serde_json::from_str(&schema.expect("a schema")).expect("JSON");
+    let schema = jsonschema::draft202012::new(&schema).expect("a schema");
+    for name in ["seed", "numa-five-nodes", "hostile-names"] {
+        let machine = Machine::named(name);
+        let mut command = Command::new(program());
+        let report = command.args(["report", "--output=json"]).args(machine.flags()).output();
+        let report = String::from_utf8(report.expect("a report").stdout).expect("text");
+        let agent = Start::new(&machine.flags()).go();
+        // A finding takes two polls, in both.
+        wait_for("the report's words", || {
+            (agent.get("/api/v1/view").text() == report).then_some(())
+        });
+        let view: Value = serde_json::from_str(&report).expect("JSON");
+        assert!(schema.is_valid(&view), "{name}");
+        let gzip = "GET /api/v1/view HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAccept-Encoding: gzip\r\n\r\n";
+        let gzip = http::request(agent.address(), gzip);
+        assert_eq!(gzip.header("content-encoding"), Some("gzip"));
+        assert_eq!(gzip.header("cache-control"), Some("no-store"));
+        let mut text = String::new();
+        GzDecoder::new(&gzip.body[..]).read_to_string(&mut text).expect("gzip");
+        assert_eq!(text, report, "{name}");
+    }
+}
