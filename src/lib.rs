@@ -4,7 +4,7 @@
 //! ```text
 //!  /sys pools, cgroups ── Reader ─┐
 //!  names, the kubelet's word ──────┼→ Snapshot → History → assess → Assessment ─┬→ metrics  (/metrics)
-//!  touch-probe ────────────────────┘  facts      memory     rules              └→ report   (terminal, JSON)
+//!  touch-probe ────────────────────┘  facts      memory     rules              └→ report   (terminal, JSON), page (/)
 //!  agent: owns the clock and the loop; publishes Arc<View{snapshot, assessment}> in a watch channel → web
 //! ```
 //!
