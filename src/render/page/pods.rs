@@ -185,7 +185,7 @@ fn shows_the_same(container: &TenantSize, pod: &TenantSize) -> bool {
 /// A row for each page size, the name on the first. A bar's whole is the own limit, or that around it, or the pool.
 fn rows(name: &Markup, sizes: &[TenantSize], around: &[TenantSize], pools: &[Pool]) -> Markup {
     html! {
-        @if sizes.is_empty() { tr { th scope="row" { (name) } } }
+        @if sizes.is_empty() { tr { th scope="row" colspan="9" { (name) } } }
         @for (index, size) in sizes.iter().enumerate() {
             @let pod = around.iter().find(|other| other.page_size == size.page_size);
             @let pool = pools.iter().find(|pool| pool.page_size == size.page_size);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::assessment::{Findings, Thresholds, assess};
+use crate::assessment::{Findings, TenantSize, Thresholds, assess};
 use crate::history::{History, Retention};
 use crate::snapshot::example::{hugetlb, node, page_size};
 use crate::snapshot::{
@@ -72,6 +72,26 @@ pub(super) fn with_pods(pods: &[Pod]) -> View {
     seen(&[snapshot(60, pods), snapshot(62, pods)])
 }
 
+/// All is well, and one uses pages of two sizes.
+pub(super) fn healthy() -> View {
+    let mut view = with_pods(&usual_pods());
+    let both = |sizes: &mut Vec<TenantSize>| {
+        let giant = Reading::Present(Bytes(1 << 30));
+        let limit = Reading::Present(Limit::At(Bytes(2 << 30)));
+        let page_size = giants().page_size;
+        sizes.push(TenantSize {
+            page_size,
+            limit,
+            usage: giant,
+            reserved: giant,
+            ..sizes[0].clone()
+        });
+    };
+    both(&mut view.assessment.pods[3].sizes);
+    both(&mut view.assessment.containers[3].sizes);
+    view
+}
+
 /// The database touched what it may not, was killed, and maps the same again.
 pub(super) fn after_a_crash() -> View {
     let mut pods = crashing_pods();
@@ -100,6 +120,10 @@ pub(super) fn hostile() -> View {
         finding.sentence += &format!(" {script} {long}");
         finding.remedy += " `</code><b>";
     }
+    // One whose pod is not shown, and one that is gone.
+    view.assessment.pods.remove(4);
+    let gone = &mut view.assessment.pods[3].sizes[0];
+    (gone.usage, gone.reserved, gone.limit) = (Reading::Absent, Reading::Absent, Reading::Absent);
     for service in &mut view.assessment.services {
         service.cgroup = format!("/{script}/{long}/{long}");
     }

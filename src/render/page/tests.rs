@@ -12,7 +12,7 @@ use crate::view::View;
 fn all() -> [(&'static str, View); 6] {
     [
         ("nothing", scenes::nothing()),
-        ("healthy", with_pods(&scenes::usual_pods())),
+        ("healthy", scenes::healthy()),
         ("will-crash", with_pods(&scenes::crashing_pods())),
         ("after-a-crash", scenes::after_a_crash()),
         ("many", with_pods(&scenes::many_pods())),
@@ -95,6 +95,7 @@ fn bars_say_in_words_and_in_hatching_what_they_show() {
 fn strange_names_stay_text() {
     let page = page(&scenes::hostile());
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    assert!(!page.contains("<script") && !page.contains("<img"));
     assert!(page.contains("&quot;&gt;&lt;img src"), "{page}");
     assert!(!page.contains("</code><b>") && page.contains("&lt;/code&gt;&lt;b&gt;"));
 }
