@@ -133,7 +133,8 @@ impl FromStr for TelemetryPath {
     type Err = Unexpected;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let taken = ["/", "/-/healthy", "/-/ready", "/api/v1/view"].contains(&text);
+        let taken =
+            ["/", "/-/healthy", "/-/ready", "/api/v1/view", "/api/v1/incidents"].contains(&text);
         let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\"<>".contains(&byte));
         if text.starts_with('/') && plain && !taken {
             Ok(Self(text.to_owned()))

@@ -5,7 +5,7 @@
 //!  /sys pools, cgroups ── Reader ─┐
 //!  names, the kubelet's word ──────┼→ Snapshot → History → assess → Assessment ─┬→ metrics  (/metrics)
 //!  touch-probe ────────────────────┘  facts      memory     rules              └→ report   (terminal, JSON), page (/)
-//!  agent: owns the clock and the loop; publishes Arc<View{snapshot, assessment}> in a watch channel → web
+//!  agent: owns the clock and the loop; publishes Arc<View{snapshot, assessment, incidents}> in a watch channel → web
 //! ```
 //!
 //! Facts, then rules, then effects. Only `sources`, `probe`, `web`, `agent` and `cli` touch the world; all else

@@ -176,6 +176,11 @@ impl Recorder {
         if let Some(incident) = self.incidents.iter_mut().rev().find(is_under_way) {
             incident.last = now;
             incident.to_come = FRAMES_AFTER;
+            // What led to this, too: it may have been quiet for longer than an incident goes on by itself.
+            let shown = incident.frames.last().map(|frame| frame.at);
+            let since = self.films.get(key).map(Film::frames).unwrap_or_default().into_iter();
+            incident.frames.extend(since.filter(|frame| Some(frame.at) > shown));
+            incident.frames.truncate(MOST_FRAMES);
             if incident.events.len() < MOST_EVENTS {
                 incident.events.push(event);
             }

@@ -93,6 +93,22 @@ fn the_story_is_kept_with_what_came_before_and_after() {
 }
 
 #[test]
+fn what_led_to_a_later_event_of_the_same_incident_is_kept() {
+    let mut agent = Agent::new();
+    let mut kept = Incidents::default();
+    for used in (12..40).step_by(2) {
+        kept = agent.poll(&[("u", 140, used, 0)]);
+    }
+    let quiet = kept[0].frames.len();
+    let kept = agent.poll(&[("u", 140, 12, 1)]);
+    let usage: Vec<_> = kept[0].frames.iter().map(|frame| frame.usage).collect();
+    let expected: Vec<_> = (12..40).step_by(2).chain([12]).collect();
+    let expected: Vec<_> =
+        expected.iter().map(|pages| Reading::Present(Bytes(pages * PG))).collect();
+    assert_eq!(usage, expected, "{quiet} frames before, and no gap");
+}
+
+#[test]
 fn what_was_refused_before_we_looked_is_no_incident() {
     let mut agent = Agent::new();
     assert!(agent.poll(&[("u", 10, 10, 7)]).is_empty());

@@ -7,6 +7,7 @@
 //! | `/-/ready` | 200 once there is a view and until the end begins, else 503 |
 //! | `/` | the newest view as a page; `/?still` does not refresh itself |
 //! | `/api/v1/view` | the newest view as JSON, as `report --output json` writes it |
+//! | `/api/v1/incidents` | what happened to pods lately, with their figures around it |
 //!
 //! `--web.config.file` puts TLS, passwords and headers before them; the two health checks need no password and no
 //! certificate, since the kubelet has none.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
-    ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, HeaderMap, HeaderValue, REFRESH, VARY, WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, REFRESH, VARY, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -79,11 +79,8 @@ async fn page<B>(site: &Site, request: &Request<B>) -> Answer {
             encoded(site, &site.metrics, metrics::CONTENT_TYPE, request.headers()).await
         }
         "/" => status_page(site, request).await,
-        "/api/v1/view" => {
-            let mut answer = encoded(site, &site.report, JSON, request.headers()).await;
-            answer.headers_mut().insert(CACHE_CONTROL, NO_STORE);
-            answer
-        }
+        "/api/v1/view" => json(site, &site.report, request.headers()).await,
+        "/api/v1/incidents" => json(site, &site.incidents, request.headers()).await,
         HEALTHY => healthy(site),
         READY => ready(site),
         _ => text(StatusCode::NOT_FOUND, "no such page"),
@@ -115,6 +112,12 @@ async fn encoded(
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
+}
+
+async fn json(site: &Site, form: &Exposition, headers: &HeaderMap) -> Answer {
+    let mut answer = encoded(site, form, JSON, headers).await;
+    answer.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    answer
 }
 
 /// The page, which asks for itself again unless it is to stand still; so does the word that there is no view yet.

@@ -27,6 +27,7 @@ pub struct Site {
     pub(super) settings: watch::Receiver<Arc<Settings>>,
     pub(super) metrics: Exposition,
     pub(super) report: Exposition,
+    pub(super) incidents: Exposition,
     pub(super) page: Exposition,
 }
 
@@ -50,6 +51,7 @@ impl Site {
             settings: web_config.settings(),
             metrics: Exposition::new(metrics::encode),
             report: Exposition::new(report::json),
+            incidents: Exposition::new(report::incidents),
             page: Exposition::new(move |view| page::status(view, &path)),
         }
     }

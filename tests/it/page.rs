@@ -95,3 +95,34 @@ fn its_json_is_the_reports_and_keeps_to_the_schema() {
         assert_eq!(text, report, "{name}");
     }
 }
+
+#[test]
+fn what_happened_is_told_with_the_figures_before_it_and_keeps_to_its_schema() {
+    let schema = std::fs::read_to_string(root().join("docs/incidents.schema.json"));
+    let schema = serde_json::from_str(&schema.expect("a schema")).expect("JSON");
+    let schema = jsonschema::draft202012::new(&schema).expect("a schema");
+    let machine = Machine::named("seed");
+    let agent = Start::new(&machine.flags()).go();
+    let incidents = || -> Value {
+        let text = agent.get("/api/v1/incidents").text();
+        serde_json::from_str(&text).expect("JSON")
+    };
+    let raised = wait_for("the finding", || {
+        Some(incidents()).filter(|told| told["incidents"][0]["events"][0]["finding"] == "will-crash")
+    });
+    assert_eq!(raised["incidents"][0]["pod"], "db-0");
+    let slice = "sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice";
+    let pod = "kubepods-burstable-pod6f1c2a3b_4d5e_4f60_8a7b_9c0d1e2f3a4b.slice";
+    let pod = machine.root().join(slice).join(pod);
+    std::fs::write(pod.join("hugetlb.2MB.events"), "max 3\n").expect("written");
+    let refused = wait_for("the refusals", || {
+        let told = incidents();
+        let events = told["incidents"][0]["events"].as_array().expect("events").clone();
+        events.iter().any(|event| event["refused"] == 2).then_some(told)
+    });
+    let faults: Vec<String> = schema.iter_errors(&refused).map(|fault| fault.to_string()).collect();
+    assert!(faults.is_empty(), "{faults:?}");
+    let frames = refused["incidents"][0]["frames"].as_array().expect("frames");
+    assert!(frames.len() > 1 && frames[0]["usage_bytes"] == 134_217_728, "{frames:?}");
+    assert!(agent.get("/").text().contains("2 pages were refused."), "the page tells it, too");
+}

@@ -25,6 +25,7 @@ fn pages_and_what_is_no_page() {
     for (path, status, kind) in [
         ("/", 200, "text/html; charset=utf-8"),
         ("/api/v1/view", 200, "application/json"),
+        ("/api/v1/incidents", 200, "application/json"),
         ("/metrics", 200, "text/plain; version=0.0.4; charset=utf-8"),
         ("/-/healthy", 200, "text/plain; charset=utf-8"),
         ("/-/ready", 200, "text/plain; charset=utf-8"),

@@ -4,6 +4,7 @@
 mod bar;
 mod exporter;
 mod findings;
+mod incidents;
 mod pods;
 mod pools;
 mod probes;
@@ -54,6 +55,7 @@ pub fn status(view: &View, telemetry_path: &str) -> String {
                     nav aria-label="Other views" {
                         a href=(format!(".{telemetry_path}")) { "Metrics" }
                         a href="./api/v1/view" { "JSON" }
+                        a href="./api/v1/incidents" { "Incidents" }
                         a href=(format!("{DOCS}/README.md")) { "Documentation" }
                     }
                 }
@@ -61,6 +63,7 @@ pub fn status(view: &View, telemetry_path: &str) -> String {
                     (bar::patterns())
                     (summary(view, headline))
                     (findings::section(findings))
+                    (incidents::section(view))
                     (pods::section(&pods, view))
                     (pods::others(view))
                     (pools::section(view))

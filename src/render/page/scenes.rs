@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::assessment::{Findings, TenantSize, Thresholds, assess};
 use crate::history::{History, Retention};
+use crate::incidents::{Incidents, Recorder};
 use crate::snapshot::example::{hugetlb, node, page_size};
 use crate::snapshot::{
     CgroupVersion, Check, Doubt, EnforcedBy, Failures, Hierarchy, Hugetlb, LastProbe, Limit,
@@ -95,12 +96,17 @@ pub(super) fn healthy() -> View {
 /// The database touched what it may not, was killed, and maps the same again.
 pub(super) fn after_a_crash() -> View {
     let mut pods = crashing_pods();
-    pods[0].used = 512;
-    let full = snapshot(60, &pods);
+    let mut seen_so_far = Vec::new();
+    for (poll, used) in [120, 160, 210, 250, 300, 340, 390, 430, 470, 512].into_iter().enumerate() {
+        pods[0].used = used;
+        // It was found long ago; this is the crash.
+        seen_so_far.push(snapshot(if poll == 0 { 0 } else { 100 + 2 * poll as u64 }, &pods));
+    }
     (pods[0].used, pods[0].reserved, pods[0].refused) = (0, 0, 1);
-    let killed = snapshot(62, &pods);
+    seen_so_far.push(snapshot(120, &pods));
     (pods[0].used, pods[0].reserved) = (37, 564);
-    seen(&[full, killed, snapshot(64, &pods), snapshot(66, &pods)])
+    seen_so_far.extend([snapshot(122, &pods), snapshot(124, &pods)]);
+    seen(&seen_so_far)
 }
 
 /// What a stranger may call things, and sources that fail.
@@ -136,11 +142,13 @@ pub(super) fn hostile() -> View {
 fn seen(snapshots: &[Snapshot]) -> View {
     let retention = Retention { hold_back: Duration::ZERO, ..Retention::default() };
     let (mut history, mut findings) = (History::new(retention), Findings::default());
+    let (mut recorder, mut incidents) = (Recorder::default(), Incidents::default());
     let mut last = None;
     for snapshot in snapshots {
         history.update(snapshot);
         let mut assessment = assess(snapshot, &history, &Thresholds::default());
-        findings.confirm(&mut assessment.findings);
+        let changes = findings.confirm(&mut assessment.findings);
+        incidents = recorder.record(snapshot.taken, &assessment, &changes);
         last = Some((snapshot.clone(), assessment));
     }
     let (snapshot, assessment) = last.expect("a snapshot");
@@ -156,6 +164,7 @@ fn seen(snapshots: &[Snapshot]) -> View {
     View {
         snapshot,
         assessment,
+        incidents,
         poll: Poll { number: 31, duration: Duration::from_micros(2_340), process },
     }
 }
