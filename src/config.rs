@@ -79,19 +79,26 @@ pub struct Unexpected {
 
 /// Where to listen: `:10270` (all addresses, IPv6 and IPv4), `127.0.0.1:10270`, `[::1]:10270`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ListenAddress {
-    ip: Option<IpAddr>,
-    port: u16,
+pub struct ListenAddress(Listen);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listen {
+    /// On all addresses, at that port.
+    Everywhere(u16),
+    /// On that one; of a link-local address with its interface.
+    At(SocketAddr),
 }
 
 impl ListenAddress {
     /// The addresses to try, in that order: all of IPv6 takes IPv4 too, but a node may have none of it.
     pub fn candidates(self) -> Vec<SocketAddr> {
-        match self.ip {
-            Some(ip) => vec![SocketAddr::new(ip, self.port)],
-            None => [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)]
-                .map(|ip| SocketAddr::new(ip, self.port))
-                .to_vec(),
+        match self.0 {
+            Listen::At(address) => vec![address],
+            Listen::Everywhere(port) => {
+                [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)]
+                    .map(|ip| SocketAddr::new(ip, port))
+                    .to_vec()
+            }
         }
     }
 }
@@ -101,19 +108,19 @@ impl FromStr for ListenAddress {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let unexpected = Unexpected { expected: "`:PORT`, `IP:PORT` or `[IPv6]:PORT`" };
-        if let Some(port) = text.strip_prefix(':') {
-            return port.parse().map(|port| Self { ip: None, port }).map_err(|_| unexpected);
-        }
-        let address: SocketAddr = text.parse().map_err(|_| unexpected)?;
-        Ok(Self { ip: Some(address.ip()), port: address.port() })
+        let listen = match text.strip_prefix(':') {
+            Some(port) => port.parse().map(Listen::Everywhere).ok(),
+            None => text.parse().map(Listen::At).ok(),
+        };
+        listen.map(Self).ok_or(unexpected)
     }
 }
 
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.ip {
-            Some(ip) => SocketAddr::new(ip, self.port).fmt(f),
-            None => write!(f, ":{}", self.port),
+        match self.0 {
+            Listen::At(address) => address.fmt(f),
+            Listen::Everywhere(port) => write!(f, ":{port}"),
         }
     }
 }
@@ -179,7 +186,7 @@ mod tests {
         let all: ListenAddress = ":10270".parse().expect("an address");
         let shown: Vec<_> = all.candidates().iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["[::]:10270", "0.0.0.0:10270"]);
-        for text in ["127.0.0.1:0", "[::1]:9", ":10270"] {
+        for text in ["127.0.0.1:0", "[::1]:9", "[fe80::1%3]:9", ":10270"] {
             assert_eq!(text.parse::<ListenAddress>().expect("an address").to_string(), text);
         }
         for text in ["", ":", "10270", "localhost:1", "1.2.3.4", ":65536", "::1:9", "[::1]"] {
