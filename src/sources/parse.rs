@@ -56,18 +56,18 @@ pub(super) fn numa_stat(text: &str) -> Option<Vec<NumaUsage>> {
     Some(nodes)
 }
 
-/// cpuset.mems.effective: `0-1,3\n`, or an empty line where nothing is bound.
+/// cpuset.mems.effective: `0-1,3\n`, or an empty line where nothing is bound. The kernel lists each node once, in order.
 pub(super) fn node_list(text: &str) -> Option<Vec<NumaNode>> {
     // No machine has more; a range beyond is not one of nodes.
     const MOST: u32 = 4096;
-    let mut nodes = Vec::new();
+    let mut nodes: Vec<NumaNode> = Vec::new();
     for range in text.trim_end().split(',').filter(|range| !range.is_empty()) {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
-        if last < first || last >= MOST {
+        let (first, last) = (NumaNode::from_name(first, "")?, NumaNode::from_name(last, "")?);
+        if last < first || last.0 >= MOST || nodes.last().is_some_and(|before| first <= *before) {
             return None;
         }
-        nodes.extend((first..=last).map(NumaNode));
+        nodes.extend((first.0..=last.0).map(NumaNode));
     }
     Some(nodes)
 }
@@ -186,6 +186,16 @@ mod tests {
         );
         for text in ["", "N0=1\n", "total=\n", "total=1 N0\n", "total=1 X0=1\n", "total=1 N0=x\n"] {
             assert_eq!(numa_stat(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lists_of_nodes_are_in_order() {
+        let nodes = |numbers: &[u32]| Some(numbers.iter().copied().map(NumaNode).collect());
+        assert_eq!(node_list("0-1,3\n"), nodes(&[0, 1, 3]));
+        assert_eq!(node_list("\n"), nodes(&[]));
+        for text in ["1,0", "0,0", "0-2,1", "2-1", "+1", "0-+1", "0-4096", "x", "-", "1-"] {
+            assert_eq!(node_list(text), None, "{text:?}: a node counted twice is no node");
         }
     }
 
