@@ -1,6 +1,6 @@
 //! An exposition taken apart, by other code than that which wrote it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// Samples by family and labels.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +57,27 @@ impl Exposition {
     pub fn samples(&self) -> &[Sample] {
         &self.samples
     }
+}
+
+/// What Prometheus demands of any exposition: a family in one piece, after its HELP and TYPE, and no series twice.
+pub fn check(name: &str, text: &str) {
+    let (mut families, mut series) = (HashSet::new(), HashSet::new());
+    let mut family = "";
+    for line in text.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            family = help.split(' ').next().expect("a name");
+            assert!(families.insert(family), "{name}: {family} comes twice");
+        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let counter = kind.strip_prefix(family).expect("TYPE follows HELP") == " counter";
+            assert_eq!(counter, family.ends_with("_total"), "{name}: {line}");
+        } else {
+            let (labelled, value) = line.rsplit_once(' ').expect("a sample");
+            assert_eq!(labelled.split('{').next(), Some(family), "{name}: {line}");
+            assert!(series.insert(labelled), "{name}: {labelled} comes twice");
+            assert!(value.parse::<f64>().is_ok_and(f64::is_finite), "{name}: {line}");
+        }
+    }
+    assert!(!series.is_empty(), "{name} shows nothing");
 }
 
 fn parse_sample(line: &str) -> Option<Sample> {

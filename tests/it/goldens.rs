@@ -3,9 +3,9 @@
 
 use expect_test::expect_file;
 use hugetlb_exporter::{Looking, Thresholds, findings, look, metrics, report, report::Style};
-use std::collections::HashSet;
 use std::path::Path;
 
+use crate::harness::exposition;
 use crate::machine::{self, Machine};
 
 /// What differs between two runs on one machine.
@@ -26,7 +26,7 @@ fn every_machine_is_shown_as_it_was() {
         let view = look(Looking::at(machine.roots()));
         let root = machine.root().display().to_string();
         let metrics = metrics::encode(&view);
-        check_exposition(&name, &metrics);
+        exposition::check(&name, &metrics);
         let lines =
             metrics.lines().filter(|line| !VARYING.iter().any(|start| line.starts_with(start)));
         let metrics: String =
@@ -37,27 +37,6 @@ fn every_machine_is_shown_as_it_was() {
         expect_file![golden(&format!("{name}.txt"))]
             .assert_eq(&report::table(&view, Style::Plain).replace(&root, "ROOT"));
     }
-}
-
-/// What Prometheus demands of any exposition: a family in one piece, after its HELP and TYPE, and no series twice.
-fn check_exposition(name: &str, text: &str) {
-    let (mut families, mut series) = (HashSet::new(), HashSet::new());
-    let mut family = "";
-    for line in text.lines() {
-        if let Some(help) = line.strip_prefix("# HELP ") {
-            family = help.split(' ').next().expect("a name");
-            assert!(families.insert(family), "{name}: {family} comes twice");
-        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
-            let counter = kind.strip_prefix(family).expect("TYPE follows HELP") == " counter";
-            assert_eq!(counter, family.ends_with("_total"), "{name}: {line}");
-        } else {
-            let (labelled, value) = line.rsplit_once(' ').expect("a sample");
-            assert_eq!(labelled.split('{').next(), Some(family), "{name}: {line}");
-            assert!(series.insert(labelled), "{name}: {labelled} comes twice");
-            assert!(value.parse::<f64>().is_ok_and(f64::is_finite), "{name}: {line}");
-        }
-    }
-    assert!(!series.is_empty(), "{name} shows nothing");
 }
 
 #[test]

@@ -32,18 +32,22 @@ impl Machine {
 
     /// The machine that a text describes.
     pub fn from_text(text: &str) -> Self {
+        Self::try_from_text(text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same, or the line that can't be had.
+    pub fn try_from_text(text: &str) -> Result<Self, String> {
         let machine = Self { directory: tempfile::tempdir().expect("a directory") };
         let mut current = machine.root().to_owned();
         for (number, line) in text.lines().enumerate() {
             if let Some(path) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
                 current = machine.root().join(unescape(path.trim_start_matches('/')));
-                fs::create_dir_all(&current).expect("a directory");
-            } else if !line.is_empty() && !line.starts_with('#') {
-                let understood = machine.entry(&current, line);
-                assert!(understood, "line {}: {line:?} is no entry", number + 1);
+                fs::create_dir_all(&current).map_err(|error| format!("{line}: {error}"))?;
+            } else if !line.is_empty() && !line.starts_with('#') && !machine.entry(&current, line) {
+                return Err(format!("line {}: {line:?} is no entry", number + 1));
             }
         }
-        machine
+        Ok(machine)
     }
 
     fn entry(&self, directory: &Path, line: &str) -> bool {
@@ -109,21 +113,26 @@ pub fn all() -> Vec<String> {
     names
 }
 
-fn unescape(text: &str) -> OsString {
+/// The bytes that a text stands for.
+pub fn unescape(text: &str) -> OsString {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
     while let [first, more @ ..] = rest {
         let (byte, after) = match (first, more) {
             (b'\\', [b'n', after @ ..]) => (b'\n', after),
             (b'\\', [b'\\', after @ ..]) => (b'\\', after),
-            (b'\\', [b'x', high, low, after @ ..]) => {
-                let digits = String::from_utf8_lossy(&[*high, *low]).into_owned();
-                (u8::from_str_radix(&digits, 16).expect("two hex digits"), after)
-            }
+            (b'\\', [b'x', high, low, after @ ..]) => match hex(*high, *low) {
+                Some(byte) => (byte, after),
+                None => (*first, more),
+            },
             _ => (*first, more),
         };
         bytes.push(byte);
         rest = after;
     }
     OsString::from_vec(bytes)
+}
+
+fn hex(high: u8, low: u8) -> Option<u8> {
+    u8::from_str_radix(std::str::from_utf8(&[high, low]).ok()?, 16).ok()
 }
