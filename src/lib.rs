@@ -28,6 +28,8 @@ mod config;
 mod cli;
 #[doc(hidden)]
 pub mod bench;
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use agent::{Looking, look};
 pub use assessment::{RULES, Thresholds};

@@ -11,7 +11,7 @@ mod kernel_file;
 mod kubelet;
 mod mappings;
 mod membership;
-mod parse;
+pub(crate) mod parse;
 mod pods;
 mod pools;
 mod process;
@@ -26,8 +26,8 @@ use crate::snapshot::{
 use cgroups::Cgroups;
 use kernel_file::KernelFiles;
 
-pub use kubelet::{Answer, Endpoint, Kubelet, KubeletUrl, parse_quantity};
-pub use mappings::scan as scan_mappings;
+pub use kubelet::{Answer, Endpoint, Kubelet, KubeletUrl, parse_quantity, read_pods};
+pub use mappings::{of_processes as mappings_of, scan as scan_mappings};
 pub use pods::scan as scan_names;
 pub use pools::read_now as read_pools;
 pub use process::OwnProcess;

@@ -4,7 +4,7 @@ use crate::snapshot::{Limit, NumaUsage};
 use crate::units::{Bytes, NumaNode, PageSize, Pages};
 
 /// `134217728\n`
-pub(super) fn number(text: &str) -> Option<u64> {
+pub fn number(text: &str) -> Option<u64> {
     let digits = text.trim_end();
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     if plain { digits.parse().ok() } else { None }
@@ -17,12 +17,12 @@ pub(super) fn pages(text: &str) -> Option<Pages> {
 
 /// A usage or reservation in bytes. From 2^62 on it is a counter that went below zero (reservations were
 /// uncharged twice in some kernels of 5.8 to 5.15), not a figure.
-pub(super) fn usage(text: &str) -> Option<Bytes> {
+pub fn usage(text: &str) -> Option<Bytes> {
     number(text).filter(|bytes| *bytes < Limit::UNLIMITED_FROM).map(Bytes)
 }
 
 /// `max\n`, `9223372036854771712\n` or `134217728\n`
-pub(super) fn limit(text: &str) -> Option<Limit> {
+pub fn limit(text: &str) -> Option<Limit> {
     match text.trim_end() {
         "max" => Some(Limit::Unlimited),
         _ => number(text).map(Limit::from_bytes),
@@ -30,7 +30,7 @@ pub(super) fn limit(text: &str) -> Option<Limit> {
 }
 
 /// `max 7\n`: one key a line, and there may be more keys some day.
-pub(super) fn events(text: &str) -> Option<u64> {
+pub fn events(text: &str) -> Option<u64> {
     let max = text.lines().find_map(|line| line.strip_prefix("max "))?;
     number(max)
 }
@@ -40,7 +40,7 @@ pub(super) fn events(text: &str) -> Option<u64> {
 ///
 /// When a cgroup with pages left is removed its parent inherits the total and not the nodes' parts; freeing
 /// the pages then takes a node's part below zero, for ever. Such a part is left out.
-pub(super) fn numa_stat(text: &str) -> Option<Vec<NumaUsage>> {
+pub fn numa_stat(text: &str) -> Option<Vec<NumaUsage>> {
     let hierarchical = text.lines().find_map(|line| line.strip_prefix("hierarchical_total="));
     let line = hierarchical.or_else(|| text.lines().next()?.strip_prefix("total="))?;
     let mut fields = line.split_ascii_whitespace();
@@ -57,7 +57,7 @@ pub(super) fn numa_stat(text: &str) -> Option<Vec<NumaUsage>> {
 }
 
 /// cpuset.mems.effective: `0-1,3\n`, or an empty line where nothing is bound. The kernel lists each node once, in order.
-pub(super) fn node_list(text: &str) -> Option<Vec<NumaNode>> {
+pub fn node_list(text: &str) -> Option<Vec<NumaNode>> {
     // No machine has more; a range beyond is not one of nodes.
     const MOST: u32 = 4096;
     let mut nodes: Vec<NumaNode> = Vec::new();
@@ -73,7 +73,7 @@ pub(super) fn node_list(text: &str) -> Option<Vec<NumaNode>> {
 }
 
 /// A field of meminfo in kB, `Hugetlb:         1024000 kB`.
-pub(super) fn meminfo_kilobytes(text: &str, field: &str) -> Option<Option<Bytes>> {
+pub fn meminfo_kilobytes(text: &str, field: &str) -> Option<Option<Bytes>> {
     match text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')) {
         None => Some(None),
         Some(rest) => number(rest.trim_start().strip_suffix("kB")?)?
@@ -83,7 +83,7 @@ pub(super) fn meminfo_kilobytes(text: &str, field: &str) -> Option<Option<Bytes>
 }
 
 /// A field of vmstat, `htlb_buddy_alloc_success 500`.
-pub(super) fn vmstat(text: &str, field: &str) -> Option<Option<u64>> {
+pub fn vmstat(text: &str, field: &str) -> Option<Option<u64>> {
     match text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(' ')) {
         None => Some(None),
         Some(rest) => number(rest).map(Some),

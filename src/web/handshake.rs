@@ -27,7 +27,7 @@ pub(super) type Timed = Pin<Box<TimeoutStream<TcpStream>>>;
 
 /// What a connection shows of its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Client {
+pub enum Client {
     /// Enough.
     Welcome,
     /// No certificate, where one is demanded.

@@ -22,6 +22,8 @@ mod server;
 mod settings;
 mod site;
 
+pub use handshake::Client;
+pub use routes::answer;
 pub use server::{ServeError, Server};
 pub use settings::{WebConfig, WebConfigError};
 pub use site::Site;

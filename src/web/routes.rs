@@ -34,7 +34,7 @@ const HEALTHY: &str = "/-/healthy";
 const READY: &str = "/-/ready";
 
 /// Answers one request. The body, if it has one, is never read.
-pub(super) async fn answer<B>(
+pub async fn answer<B>(
     site: &Site,
     client: Client,
     request: &Request<B>,

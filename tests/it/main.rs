@@ -16,6 +16,7 @@ mod machine;
 mod goldens;
 mod laws;
 mod child;
+mod corpora;
 mod command;
 mod agent;
 mod alerts;

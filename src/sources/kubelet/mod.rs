@@ -20,7 +20,7 @@ use crate::snapshot::{Health, Problems};
 use client::Preparation;
 use error::AskError;
 
-pub use pods::Answer;
+pub use pods::{Answer, read as read_pods};
 pub use quantity::parse as parse_quantity;
 pub use url::KubeletUrl;
 

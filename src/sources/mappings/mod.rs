@@ -17,7 +17,7 @@ mod whose;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -28,7 +28,7 @@ use super::cgroups::Cgroups;
 use super::kernel_file::KernelFiles;
 use super::{Found, Roots};
 use crate::identity::{ContainerId, Owner};
-use crate::snapshot::{Mappings, Problems};
+use crate::snapshot::{Mapping, Mappings, Problems};
 use crate::units::PageSize;
 use runs::Runs;
 
@@ -55,6 +55,19 @@ pub fn scan(roots: &Roots, reading: &AtomicU32) -> Found<Mappings> {
     let containers = scan.containers.into_iter().filter(|(_, runs)| runs.len() > 0);
     let containers = containers.map(|(id, runs)| (id, runs.into_mappings())).collect();
     Found { facts: Arc::new(Mappings { containers, looks: 1 }), health: problems.into_health() }
+}
+
+/// What processes have mapped together by their smaps files, and how many mappings were not understood.
+pub fn of_processes<S: BufRead>(
+    processes: impl Iterator<Item = S>,
+) -> io::Result<(Vec<Mapping>, usize)> {
+    let (mut runs, mut odd) = (Runs::default(), 0);
+    for smaps in processes {
+        let found = smaps::read(smaps)?;
+        runs.add_all(Runs::of(&found.vmas), MOST_KEPT);
+        odd += found.odd;
+    }
+    Ok((runs.into_mappings(), odd))
 }
 
 /// The processes, without their threads, which `/proc` does not list.
