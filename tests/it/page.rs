@@ -108,7 +108,8 @@ fn what_happened_is_told_with_the_figures_before_it_and_keeps_to_its_schema() {
         serde_json::from_str(&text).expect("JSON")
     };
     let raised = wait_for("the finding", || {
-        Some(incidents()).filter(|told| told["incidents"][0]["events"][0]["finding"] == "will-crash")
+        Some(incidents())
+            .filter(|told| told["incidents"][0]["events"][0]["finding"] == "will-crash")
     });
     assert_eq!(raised["incidents"][0]["pod"], "db-0");
     let slice = "sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice";
