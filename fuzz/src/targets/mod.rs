@@ -8,6 +8,7 @@ mod kubelet;
 mod mappings;
 mod names;
 mod node;
+mod web_config;
 
 pub use flags::flags;
 pub use http::http;
@@ -16,6 +17,7 @@ pub use kubelet::kubelet;
 pub use mappings::mappings;
 pub use names::names;
 pub use node::node;
+pub use web_config::web_config;
 
 /// What is done with some bytes; it panics where something does not hold.
 pub type Target = fn(&[u8]);
@@ -29,4 +31,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("mappings", mappings),
     ("names", names),
     ("node", node),
+    ("web_config", web_config),
 ];
