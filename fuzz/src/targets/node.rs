@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 use hugetlb_exporter::fuzzing::kernel_files;
-use hugetlb_exporter::{Looking, Thresholds, look, metrics, report, report::Style};
+use hugetlb_exporter::{Looking, Thresholds, look, metrics, page, report, report::Style};
 
 use crate::harness::exposition::{self, Exposition};
 use crate::machine::{Machine, unescape};
@@ -34,6 +34,8 @@ pub fn node(bytes: &[u8]) {
     check_exposition(&text);
     let json = report::json(&view);
     assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
+    let page = page::status(&view, "/metrics");
+    assert!(page.ends_with("</html>"), "{page}");
     let table = report::table(&view, Style::Plain);
     // What is anyone's to write must not command a terminal.
     let commands = |c: char| c.is_control() && c != '\n';
