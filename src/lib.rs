@@ -33,6 +33,6 @@ pub mod fuzzing;
 
 pub use agent::{Looking, look};
 pub use assessment::{RULES, Thresholds};
-pub use cli::run;
+pub use cli::{page as manual_page, run};
 pub use render::{findings, metrics, page, report};
 pub use sources::Roots;

@@ -19,9 +19,27 @@ use probe::ProbeFlags;
 const VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("HUGETLB_EXPORTER_REVISION"), ")");
 
-/// Shows the huge pages of a node and of its pods: limits, reservations, usage, refusals.
+/// What `-h` says once instead of with every flag.
+const TWINS: &str =
+    "Each flag has a variable: --poll.interval is HUGETLB_EXPORTER_POLL_INTERVAL. More: --help";
+
+/// With and without the word `serve`.
+const SERVES: &str =
+    "Exit status: 0 told to end, 1 could not serve, 64 a flag or the web configuration is wrong.";
+
+/// Shows the huge pages of a node and of its pods: limits, reservations, usage, refusals
+///
+/// Without a command it serves: the figures for Prometheus at /metrics, a page for people at /, and it says in its log
+/// what is wrong. A pod that has mapped more than it may touch is told of before the kernel kills it.
 #[derive(Debug, Parser)]
-#[command(name = "hugetlb-exporter", version = VERSION, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "hugetlb-exporter",
+    version = VERSION,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    after_help = TWINS,
+    after_long_help = SERVES,
+)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
@@ -33,16 +51,42 @@ pub(super) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Serve metrics until told to end; the default
+    #[command(after_long_help = SERVES)]
     Serve,
     /// Look once at this node and say what there is
+    ///
+    /// It looks twice, half a second apart, and says what it saw both times.
+    #[command(
+        after_long_help = "Exit status: 0 nothing will crash, 1 could not look at all cgroups, 2 something will crash, 64 a wrong flag."
+    )]
     Report(Report),
     /// Map and touch huge pages in this very cgroup, and say how far it gets
+    ///
+    /// A process of its own does it, since a touch beyond a limit ends in SIGBUS.
+    #[command(
+        after_long_help = "Exit status: 0 it fits, 1 could not be tried, 2 refused at mmap, 3 refused at a touch, 64 a wrong flag."
+    )]
     Try(Try),
-    /// Say whether a need would fit into this cgroup's limits and the node's pool; nothing is mapped
+    /// Say whether a need would fit under this cgroup's limits and in the node's pool
+    ///
+    /// Nothing is mapped. As an init container it stops a database that would die.
+    #[command(
+        after_long_help = "Exit status: 0 it fits, 1 can't be told, 2 it does not fit, 64 a wrong flag."
+    )]
     Fit(FitWish),
-    /// A tenant for tests: maps and touches huge pages as told on stdin
-    #[command(hide = true)]
-    TouchChild(Order),
+}
+
+/// The process that the probe and `try` start: it maps and touches as it is told on stdin. Not among the commands,
+/// since no person types it, and no variable in the environment can be in its way.
+#[derive(Debug, Parser)]
+pub(super) struct TouchChild {
+    #[command(flatten)]
+    pub(super) order: Order,
+}
+
+impl TouchChild {
+    /// The first argument of such a process.
+    pub(super) const NAME: &str = "touch-child";
 }
 
 /// The form of a log line.
@@ -75,6 +119,7 @@ pub(super) struct Flags {
         long = "web.telemetry-path",
         env = "HUGETLB_EXPORTER_WEB_TELEMETRY_PATH",
         global = true,
+        hide_short_help = true,
         help_heading = "Web",
         value_name = "PATH",
         default_value = "/metrics"
@@ -104,6 +149,7 @@ pub(super) struct Flags {
         long = "collector.idle",
         env = "HUGETLB_EXPORTER_COLLECTOR_IDLE",
         global = true,
+        hide_short_help = true,
         help_heading = "Collection"
     )]
     idle: bool,
@@ -120,6 +166,7 @@ pub(super) struct Flags {
         long = "collector.mappings-interval",
         env = "HUGETLB_EXPORTER_COLLECTOR_MAPPINGS_INTERVAL",
         global = true,
+        hide_short_help = true,
         help_heading = "Collection",
         value_name = "TIME",
         default_value = "10s"
@@ -144,6 +191,7 @@ pub(super) struct Flags {
         long = "path.procfs",
         env = "HUGETLB_EXPORTER_PATH_PROCFS",
         global = true,
+        hide_short_help = true,
         help_heading = "Paths",
         value_name = "DIR",
         default_value = "/proc"
@@ -154,6 +202,7 @@ pub(super) struct Flags {
         long = "path.sysfs",
         env = "HUGETLB_EXPORTER_PATH_SYSFS",
         global = true,
+        hide_short_help = true,
         help_heading = "Paths",
         value_name = "DIR",
         default_value = "/sys"
@@ -173,6 +222,7 @@ pub(super) struct Flags {
         long = "path.pod-logs",
         env = "HUGETLB_EXPORTER_PATH_POD_LOGS",
         global = true,
+        hide_short_help = true,
         help_heading = "Paths",
         value_name = "DIR",
         default_value = "/var/log/pods"
@@ -183,6 +233,7 @@ pub(super) struct Flags {
         long = "path.container-logs",
         env = "HUGETLB_EXPORTER_PATH_CONTAINER_LOGS",
         global = true,
+        hide_short_help = true,
         help_heading = "Paths",
         value_name = "DIR",
         default_value = "/var/log/containers"
@@ -194,6 +245,7 @@ pub(super) struct Flags {
     pub(super) log_level: LogLevel,
     /// The form of a log line
     #[arg(long = "log.format", env = "HUGETLB_EXPORTER_LOG_FORMAT", global = true,
+ hide_short_help = true,
           help_heading = "Log", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(super) log_format: LogFormat,
 }

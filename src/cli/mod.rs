@@ -10,39 +10,59 @@
 
 mod fit;
 mod flags;
+mod help;
 mod here;
 mod report;
 mod serve;
+mod terminal;
 mod trial;
 mod usage;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{FromArgMatches, Parser};
 
 use crate::probe;
-use flags::{Cli, Command};
+use flags::{Cli, Command, TouchChild};
 
 /// Runs the command with these arguments, the program's name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let cli = match Cli::try_parse_from(&arguments) {
-        Ok(cli) => cli,
-        Err(error) => return usage::explain(&error, &arguments),
+    let result = if arguments.get(1).is_some_and(|first| first == TouchChild::NAME) {
+        TouchChild::try_parse_from(arguments.iter().skip(1)).map(|child| {
+            probe::run_child(&child.order).map_err(anyhow::Error::from).map(|()| ExitCode::SUCCESS)
+        })
+    } else {
+        parse(&arguments).map(carry_out)
     };
-    let result = match cli.command {
-        None | Some(Command::Serve) => serve::run(cli.flags),
-        Some(Command::Report(report)) => report::run(&report, cli.flags),
-        Some(Command::Try(wish)) => trial::run(&wish, cli.flags),
-        Some(Command::Fit(wish)) => fit::run(&wish, cli.flags),
-        Some(Command::TouchChild(order)) => {
-            probe::run_child(&order).map_err(anyhow::Error::from).map(|()| ExitCode::SUCCESS)
-        }
+    let result = match result {
+        Ok(result) => result,
+        Err(error) => return usage::explain(&error, &arguments),
     };
     result.unwrap_or_else(|error| {
         // Nothing can be done where stderr is closed.
         let _ = usage::complain(&format!("{error:#}"));
         ExitCode::FAILURE
     })
+}
+
+fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        None | Some(Command::Serve) => serve::run(cli.flags),
+        Some(Command::Report(report)) => report::run(&report, cli.flags),
+        Some(Command::Try(wish)) => trial::run(&wish, cli.flags),
+        Some(Command::Fit(wish)) => fit::run(&wish, cli.flags),
+    }
+}
+
+fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut command = help::command(arguments);
+    let mut matches = command.try_get_matches_from_mut(arguments)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// The command line of a command, or with no name of the whole, for man pages and completions.
+pub fn page(name: &str) -> clap::Command {
+    help::page(name)
 }

@@ -1,13 +1,14 @@
 //! `hugetlb-exporter report`: one look at this node. Exit code 0: nothing will crash; 1: it could not look,
 //! or not at all cgroups; 2: something will.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 
 use super::flags::{Colour, Flags, Output, Report};
+use super::terminal::{Waiting, wants_colour};
 use crate::agent::{self, Looking};
 use crate::assessment::Finding;
 use crate::config::Config;
@@ -25,6 +26,7 @@ const WILL_CRASH: u8 = 2;
 /// Looks, and prints what there is.
 pub(super) fn run(report: &Report, flags: Flags) -> anyhow::Result<ExitCode> {
     let config = Config::from(flags);
+    let waiting = Waiting::until("looking at this node");
     let mut view = agent::look(Looking {
         roots: config.roots,
         thresholds: config.thresholds,
@@ -32,6 +34,7 @@ pub(super) fn run(report: &Report, flags: Flags) -> anyhow::Result<ExitCode> {
         at_mappings: config.mappings.is_some(),
         apart: APART,
     });
+    drop(waiting);
     view.assessment.keep_only(report.namespace.as_deref(), report.pod.as_deref());
     let text = match report.output {
         Output::Table => report::table(&view, style(report.color)),
@@ -53,10 +56,9 @@ pub(super) fn run(report: &Report, flags: Flags) -> anyhow::Result<ExitCode> {
 }
 
 fn style(colour: Colour) -> Style {
-    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     match colour {
         Colour::Always => Style::Coloured,
-        Colour::Auto if wanted && io::stdout().is_terminal() => Style::Coloured,
+        Colour::Auto if wants_colour(&io::stdout()) => Style::Coloured,
         Colour::Auto | Colour::Never => Style::Plain,
     }
 }

@@ -7,6 +7,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::level_filters::LevelFilter;
 
 use super::flags::{Flags, LogFormat, LogLevel};
+use super::terminal::wants_colour;
 use super::usage;
 use crate::agent::{self, AgentError};
 use crate::config::Config;
@@ -58,7 +59,7 @@ fn start_log(level: LogLevel, format: LogFormat) {
         .with_target(false);
     match format {
         LogFormat::Text => {
-            log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
+            log.with_ansi(wants_colour(&std::io::stderr())).init();
         }
         LogFormat::Json => log.json().flatten_event(true).init(),
     }

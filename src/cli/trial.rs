@@ -2,16 +2,16 @@
 //! fits; 2: refused at mmap; 3: refused at a touch; 64: a wrong flag; 1: it could not be tried.
 
 use std::fs::{self, File};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use nix::sys::statfs::{HUGETLBFS_MAGIC, statfs};
 
 use super::flags::{Flags, Form, Try};
 use super::here::Here;
+use super::terminal::Waiting;
 use super::usage::{self, USAGE};
 use crate::probe::{self, Attempt, Mapping, Order};
 use crate::render::trial;
@@ -20,9 +20,6 @@ use crate::units::{PageSize, Pages};
 
 const REFUSED_AT_MMAP: u8 = 2;
 const REFUSED_AT_TOUCH: u8 = 3;
-
-/// Who waits longer than this wants to know for what.
-const SILENT_FOR: Duration = Duration::from_secs(1);
 
 /// Tries it.
 pub(super) fn run(wish: &Try, flags: Flags) -> anyhow::Result<ExitCode> {
@@ -83,15 +80,15 @@ impl Try {
 fn carry_out(attempt: &Attempt, here: &Here) -> anyhow::Result<Outcome> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_io().enable_time().build().context("can't start the runtime")?;
-    let mut told = Instant::now();
-    let shown = io::stderr().is_terminal();
-    let progress = |touched: Pages| {
-        if shown && told.elapsed() > SILENT_FOR {
-            told = Instant::now();
-            // For whoever watches; a closed terminal is no reason to stop.
-            let _ = write!(io::stderr(), "\rtouched {} of {} pages", touched.0, attempt.touch.0);
+    let (touch, hold) = (attempt.touch.0, attempt.hold);
+    let doing = |touched: u64| match touched {
+        all if all == touch && !hold.is_zero() => {
+            format!("holding what was got for {}", humantime::format_duration(hold))
         }
+        some => format!("touched {some} of {touch} pages"),
     };
+    let waiting = Waiting::until(&doing(0));
+    let progress = |touched: Pages| waiting.is_now(|| doing(touched.0));
     let outcome = runtime.block_on(probe::attempt(attempt, &here.site, progress));
     outcome.context("can't start the process that tries")
 }

@@ -74,11 +74,31 @@ fn help_and_version_are_no_errors() {
         assert!(text.contains(part), "{part} is not in {text}");
     }
     assert!(!text.contains("touch-child"), "the tenant for tests is nobody's business");
-    let version = run(&["--version"], &[]);
-    assert!(
-        String::from_utf8_lossy(&version.stdout).starts_with("hugetlb-exporter 0."),
-        "{version:?}"
-    );
+    let brief = String::from_utf8(run(&["-h"], &[]).stdout).expect("text");
+    assert!(brief.lines().count() < 50 && brief.lines().all(|line| line.len() <= 100), "{brief}");
+    assert!(!brief.contains("[env:"), "what a first look is told once: {brief}");
+    let report = String::from_utf8(run(&["report", "--help"], &[]).stdout).expect("text");
+    assert!(report.contains("Exit status: 0 ") && report.contains("--path.procfs"), "{report}");
+    assert!(!report.contains("--web."), "it does not listen: {report}");
+}
+
+#[test]
+fn the_version_names_the_commit() {
+    let output = run(&["--version"], &[]);
+    let text = String::from_utf8(output.stdout).expect("text");
+    let version = concat!("hugetlb-exporter ", env!("CARGO_PKG_VERSION"), " (revision ");
+    let revision = text.strip_prefix(version).and_then(|rest| rest.strip_suffix(")\n"));
+    let revision = revision.unwrap_or_else(|| panic!("{text}"));
+    let commit = revision.len() == 12 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(commit || revision == "unknown", "{text}");
+}
+
+#[test]
+fn no_wrong_variable_is_in_the_way_of_the_process_that_touches() {
+    let wrong = [("HUGETLB_EXPORTER_POLL_INTERVAL", "soon")];
+    let output = run(&["touch-child", "--mapping=private"], &wrong);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    refused(&["touch-child", "--mapping=none"], &[], &["--mapping", "'none'"]);
 }
 
 #[test]

@@ -18,6 +18,8 @@ mod laws;
 mod child;
 mod corpora;
 mod command;
+mod manual;
+mod terminal;
 mod agent;
 mod alerts;
 mod dashboards;

@@ -23,6 +23,7 @@ pub(super) struct KubeletFlags {
         long = "kubelet.url",
         env = "HUGETLB_EXPORTER_KUBELET_URL",
         global = true,
+        hide_short_help = true,
         help_heading = "Kubelet",
         value_name = "URL",
         default_value = "https://127.0.0.1:10250"
@@ -33,6 +34,7 @@ pub(super) struct KubeletFlags {
         long = "kubelet.token-file",
         env = "HUGETLB_EXPORTER_KUBELET_TOKEN_FILE",
         global = true,
+        hide_short_help = true,
         help_heading = "Kubelet",
         value_name = "FILE",
         default_value = "/var/run/secrets/kubernetes.io/serviceaccount/token"
@@ -43,6 +45,7 @@ pub(super) struct KubeletFlags {
         long = "kubelet.ca-file",
         env = "HUGETLB_EXPORTER_KUBELET_CA_FILE",
         global = true,
+        hide_short_help = true,
         help_heading = "Kubelet",
         value_name = "FILE",
         default_value = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
@@ -53,6 +56,7 @@ pub(super) struct KubeletFlags {
         long = "kubelet.insecure-skip-verify",
         env = "HUGETLB_EXPORTER_KUBELET_INSECURE_SKIP_VERIFY",
         global = true,
+        hide_short_help = true,
         help_heading = "Kubelet"
     )]
     insecure_skip_verify: bool,
@@ -61,6 +65,7 @@ pub(super) struct KubeletFlags {
         long = "kubelet.interval",
         env = "HUGETLB_EXPORTER_KUBELET_INTERVAL",
         global = true,
+        hide_short_help = true,
         help_heading = "Kubelet",
         value_name = "TIME",
         default_value = "30s"

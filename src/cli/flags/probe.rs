@@ -29,6 +29,7 @@ pub(super) struct ProbeFlags {
         long = "probe.interval",
         env = "HUGETLB_EXPORTER_PROBE_INTERVAL",
         global = true,
+        hide_short_help = true,
         help_heading = "Probe",
         value_name = "TIME",
         default_value = "5m"
@@ -39,6 +40,7 @@ pub(super) struct ProbeFlags {
         long = "probe.deadline",
         env = "HUGETLB_EXPORTER_PROBE_DEADLINE",
         global = true,
+        hide_short_help = true,
         help_heading = "Probe",
         value_name = "TIME",
         default_value = "5s"
@@ -67,6 +69,7 @@ struct ScratchFlags {
         long = "probe.scratch-pages",
         env = "HUGETLB_EXPORTER_PROBE_SCRATCH_PAGES",
         global = true,
+ hide_short_help = true,
         help_heading = "Probe",
         value_name = "PAGES",
         default_value = "1",
@@ -78,6 +81,7 @@ struct ScratchFlags {
         long = "probe.scratch-floor",
         env = "HUGETLB_EXPORTER_PROBE_SCRATCH_FLOOR",
         global = true,
+        hide_short_help = true,
         help_heading = "Probe",
         value_name = "PAGES"
     )]
@@ -87,6 +91,7 @@ struct ScratchFlags {
         long = "probe.scratch-gigantic",
         env = "HUGETLB_EXPORTER_PROBE_SCRATCH_GIGANTIC",
         global = true,
+        hide_short_help = true,
         help_heading = "Probe"
     )]
     scratch_gigantic: bool,
