@@ -145,6 +145,48 @@ fn the_changelog_has_this_version() {
     assert!(changelog.contains(concat!("## [", env!("CARGO_PKG_VERSION"), "]")));
 }
 
+/// Every page that people read here, with its text.
+fn pages() -> Vec<(PathBuf, String)> {
+    let directories = ["", "docs", "docs/adr", "fuzz"].map(|name| root().join(name));
+    let entries = directories.iter().flat_map(|directory| fs::read_dir(directory).expect("pages"));
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let pages = paths.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    pages.map(|path| (path.clone(), fs::read_to_string(path).expect("text"))).collect()
+}
+
+/// The name that a heading can be linked by, as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let heading = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn every_link_of_a_page_leads_somewhere() {
+    let mut links = 0;
+    for (path, text) in pages() {
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if target.starts_with("http") {
+                continue;
+            }
+            let (file, wanted) = target.split_once('#').unwrap_or((target, ""));
+            let there = match file {
+                "" => path.clone(),
+                _ => path.parent().expect("a directory").join(file),
+            };
+            assert!(there.exists(), "{}: {target}", path.display());
+            if !wanted.is_empty() {
+                let text = fs::read_to_string(&there).expect("text");
+                let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                let found = headings.any(|heading| anchor(heading) == wanted);
+                assert!(found, "{}: {target} is no heading", path.display());
+            }
+            links += 1;
+        }
+    }
+    assert!(links > 100, "{links}");
+}
+
 #[test]
 fn every_dependency_says_why() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("a manifest");
