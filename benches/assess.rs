@@ -5,13 +5,13 @@
 
 #![allow(clippy::expect_used, reason = "a benchmark may fail loudly")]
 
-use std::fs;
+mod node;
+
 use std::hint::black_box;
-use std::path::Path;
 use std::time::Instant;
 
-use hugetlb_exporter::Roots;
 use hugetlb_exporter::bench::Assessing;
+use node::Node;
 
 const PODS: usize = 500;
 const CONTAINERS_A_POD: usize = 2;
@@ -19,15 +19,8 @@ const RUNS: usize = 201;
 
 fn main() {
     let root = tempfile::tempdir().expect("a directory");
-    build(root.path());
-    let at = |path: &str| root.path().join(path);
-    let mut node = Assessing::new(Roots {
-        proc: at("proc"),
-        sys: at("sys"),
-        cgroup: Some(at("cgroup")),
-        pod_logs: at("pods"),
-        container_logs: at("containers"),
-    });
+    let node = Node { pods: PODS, containers_a_pod: CONTAINERS_A_POD, granted: PODS, using: 1 };
+    let mut node = Assessing::new(node.build(root.path()));
     let shown = node.assess();
     assert_eq!(shown.containers.len(), PODS * CONTAINERS_A_POD, "all are shown");
     assert_eq!(shown.findings.len(), 1, "one will crash");
@@ -61,48 +54,4 @@ fn median(mut run: impl FnMut()) -> f64 {
         .collect();
     times.sort_by(f64::total_cmp);
     times.get(RUNS / 2).copied().unwrap_or_default()
-}
-
-/// A node of files. The last pod's first container has mapped more than it may touch.
-fn build(root: &Path) {
-    let write = |path: &str, files: &[(&str, String)]| {
-        let directory = root.join(path);
-        fs::create_dir_all(&directory).expect("a directory");
-        for (name, text) in files {
-            fs::write(directory.join(name), text).expect("a file");
-        }
-    };
-    let pool = ["nr", "free", "resv", "surplus", "nr_overcommit"]
-        .map(|name| (format!("{name}_hugepages"), "100000\n".to_owned()));
-    let pool: Vec<(&str, String)> =
-        pool.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
-    write("sys/kernel/mm/hugepages/hugepages-2048kB", &pool);
-    write("cgroup", &[("cgroup.controllers", "hugetlb\n".to_owned())]);
-    let figures = |limit: &str, reserved: u64, used: u64| {
-        let bytes = |pages: u64| format!("{}\n", pages << 21);
-        [
-            ("hugetlb.2MB.current", bytes(used)),
-            ("hugetlb.2MB.rsvd.current", bytes(reserved)),
-            ("hugetlb.2MB.max", format!("{limit}\n")),
-            ("hugetlb.2MB.rsvd.max", "max\n".to_owned()),
-            ("hugetlb.2MB.events", "max 0\n".to_owned()),
-            ("hugetlb.2MB.events.local", "max 0\n".to_owned()),
-        ]
-    };
-    let pods = PODS as u64;
-    write("cgroup/kubepods", &figures("max", pods * 10 + 10, pods * 10));
-    fs::create_dir_all(root.join("containers")).expect("a directory");
-    for pod in 0..PODS {
-        let uid = format!("{pod:08x}-1111-4222-8333-444444444444");
-        let reserved = if pod + 1 == PODS { 20 } else { 10 };
-        write(&format!("cgroup/kubepods/pod{uid}"), &figures("20971520", reserved, 10));
-        for container in 0..CONTAINERS_A_POD {
-            let id = format!("{:064x}", pod * CONTAINERS_A_POD + container + 1);
-            let (reserved, used) = if container == 0 { (reserved, 10) } else { (0, 0) };
-            write(&format!("cgroup/kubepods/pod{uid}/{id}"), &figures("max", reserved, used));
-            let link = root.join(format!("containers/db-{pod}_prod_c{container}-{id}.log"));
-            let target = format!("/var/log/pods/prod_db-{pod}_{uid}/c{container}/0.log");
-            std::os::unix::fs::symlink(target, link).expect("a link");
-        }
-    }
 }

@@ -1,11 +1,21 @@
 //! What the benchmarks in benches/ measure: one step at a time, on a real reading.
 
-use std::time::{Duration, SystemTime};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context;
+use tokio::runtime;
+use tokio::sync::watch;
 
 use crate::assessment::{Assessment, Thresholds, assess};
 use crate::history::{History, Retention};
-use crate::snapshot::{Snapshot, Taken};
+use crate::incidents::Incidents;
+use crate::snapshot::{Reading, Snapshot, Taken};
 use crate::sources::{Aside, Reader, Roots, scan_names};
+use crate::view::{Poll, View};
+use crate::web::{Server, Site, WebConfig};
 
 /// A node that was read once and is assessed as often as wanted.
 #[derive(Debug)]
@@ -34,5 +44,49 @@ impl Assessing {
     /// Assesses it.
     pub fn assess(&self) -> Assessment {
         assess(&self.snapshot, &self.history, &self.thresholds)
+    }
+
+    /// What the poll of this number has to show.
+    pub fn view(&self, number: u64) -> View {
+        View {
+            snapshot: self.snapshot.clone(),
+            assessment: self.assess(),
+            incidents: Incidents::default(),
+            poll: Poll { number, duration: Duration::ZERO, process: Reading::Absent },
+        }
+    }
+}
+
+/// The server, with a runtime like the agent's, on a thread of its own until this is dropped.
+#[derive(Debug)]
+pub struct Serving {
+    views: watch::Sender<Option<Arc<View>>>,
+    address: SocketAddr,
+    _end: watch::Sender<bool>,
+}
+
+impl Serving {
+    /// Starts it on loopback.
+    pub fn start() -> anyhow::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let server = runtime.block_on(Server::bind(&["127.0.0.1:0".parse()?]))?;
+        let address = server.addresses().next().context("no address")?;
+        let (views, view) = watch::channel(None);
+        let (end, ending) = watch::channel(false);
+        let (path, interval) = ("/metrics".parse()?, Duration::from_secs(2));
+        let config = WebConfig::load(None)?;
+        let site = Site::new(view, path, Instant::now(), interval, ending, &config);
+        thread::Builder::new().spawn(move || runtime.block_on(server.serve(site)))?;
+        Ok(Self { views, address, _end: end })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Has it show this from now on.
+    pub fn show(&self, view: View) {
+        self.views.send_replace(Some(Arc::new(view)));
     }
 }
