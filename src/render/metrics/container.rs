@@ -1,18 +1,19 @@
 //! Containers, all instances of one together.
 
-use super::{Family, Kind, Samples};
+use super::rows::{CONTAINER, Tenants};
+use super::samples::{Samples, bytes, count, limit};
+use super::{Collect, Family, Kind};
 use crate::assessment::TenantSize;
 use crate::view::View;
-
-const LABELS: &[&str] = &["namespace", "pod", "container", "uid", "pagesize"];
 
 const fn container(
     name: &'static str,
     kind: Kind,
     help: &'static str,
-    collect: fn(&View, &mut Samples),
+    figure: fn(&TenantSize) -> Option<f64>,
 ) -> Family {
-    Family { name, kind, help, labels: LABELS, collect }
+    let collect = Collect::Figure(Tenants::Containers, figure);
+    Family { name, kind, help, labels: CONTAINER, collect }
 }
 
 pub(super) const FAMILIES: &[Family] = &[
@@ -20,39 +21,37 @@ pub(super) const FAMILIES: &[Family] = &[
         "hugetlb_container_usage_bytes",
         Kind::Gauge,
         "Huge pages touched by the container and charged to it (hugetlb.*.current, v1 usage_in_bytes, of its cgroup).",
-        |view, samples| each(view, |labels, size| samples.push_bytes(labels, size.usage)),
+        |size| bytes(size.usage),
     ),
     container(
         "hugetlb_container_reserved_bytes",
         Kind::Gauge,
         "Huge pages mapped by the container, touched or not (hugetlb.*.rsvd.current, v1 rsvd.usage_in_bytes).",
-        |view, samples| each(view, |labels, size| samples.push_bytes(labels, size.reserved)),
+        |size| bytes(size.reserved),
     ),
     container(
         "hugetlb_container_limit_bytes",
         Kind::Gauge,
         "What the container's own cgroup may touch; beyond it a touch is SIGBUS. Absent: unlimited, the pod's limit alone counts (hugetlb.*.max, v1 limit_in_bytes).",
-        |view, samples| each(view, |labels, size| samples.push_limit(labels, size.limit)),
+        |size| limit(size.limit),
     ),
     container(
         "hugetlb_container_reservation_limit_bytes",
         Kind::Gauge,
         "What the container's own cgroup may map; beyond it mmap fails. Absent: unlimited (hugetlb.*.rsvd.max, v1 rsvd.limit_in_bytes).",
-        |view, samples| {
-            each(view, |labels, size| samples.push_limit(labels, size.reservation_limit));
-        },
+        |size| limit(size.reservation_limit),
     ),
     container(
         "hugetlb_container_peak_usage_bytes",
         Kind::Gauge,
         "The most the container ever touched: since its cgroup was made (v1 max_usage_in_bytes), or as seen by this exporter (v2).",
-        |view, samples| each(view, |labels, size| samples.push_bytes(labels, size.peak_usage)),
+        |size| bytes(size.peak_usage),
     ),
     container(
         "hugetlb_container_failures_total",
         Kind::Counter,
         "Huge pages refused to the container, over its restarts: on v2 by any limit above it (hugetlb.*.events max), on v1 by its own (failcnt and rsvd.failcnt). v2 counts refused mappings (harmless) and refused touches (SIGBUS) in one.",
-        |view, samples| each(view, |labels, size| samples.push_count(labels, size.failures)),
+        |size| count(size.failures),
     ),
     Family {
         name: "hugetlb_container_info",
@@ -68,21 +67,9 @@ pub(super) const FAMILIES: &[Family] = &[
             "qos",
             "runtime",
         ],
-        collect: info,
+        collect: Collect::Own(info),
     },
 ];
-
-fn each(view: &View, mut push: impl FnMut([&str; 5], &TenantSize)) {
-    for container in &view.assessment.containers {
-        let who = &container.identity;
-        for size in &container.sizes {
-            push(
-                [&who.namespace, &who.pod, &who.container, &who.uid, &size.page_size.to_string()],
-                size,
-            );
-        }
-    }
-}
 
 fn info(view: &View, samples: &mut Samples) {
     for container in &view.assessment.containers {

@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use super::{Family, Kind, Samples, as_f64};
+use super::samples::{Samples, as_f64};
+use super::{Collect, Family, Kind};
 use crate::snapshot::{Process, Reading};
 use crate::units::Bytes;
 use crate::view::View;
@@ -13,7 +14,7 @@ const fn plain(
     help: &'static str,
     collect: fn(&View, &mut Samples),
 ) -> Family {
-    Family { name, kind, help, labels: &[], collect }
+    Family { name, kind, help, labels: &[], collect: Collect::Own(collect) }
 }
 
 pub(super) const FAMILIES: &[Family] = &[
@@ -22,36 +23,36 @@ pub(super) const FAMILIES: &[Family] = &[
         kind: Kind::Gauge,
         help: "What this exporter was built from.",
         labels: &["version", "revision", "rustversion"],
-        collect: |_, samples| {
+        collect: Collect::Own(|_, samples| {
             let (version, revision) =
                 (env!("CARGO_PKG_VERSION"), env!("HUGETLB_EXPORTER_REVISION"));
             samples.push([version, revision, env!("HUGETLB_EXPORTER_RUSTC")], 1.0);
-        },
+        }),
     },
     Family {
         name: "hugetlb_exporter_source_up",
         kind: Kind::Gauge,
         help: "Whether all of a source was read: 0 if it is missing or one of its files can't be read or understood; the log says which and why.",
         labels: &["source"],
-        collect: |view, samples| {
+        collect: Collect::Own(|view, samples| {
             for source in &view.snapshot.sources {
                 samples.push([&source.source.to_string()], if source.is_up() { 1.0 } else { 0.0 });
             }
-        },
+        }),
     },
     Family {
         name: "hugetlb_exporter_cgroup_hierarchy_info",
         kind: Kind::Gauge,
         help: "Where the hugetlb controller was found, and in which version of cgroups.",
         labels: &["version", "path"],
-        collect: |view, samples| {
+        collect: Collect::Own(|view, samples| {
             if let Some(hierarchy) = &view.snapshot.hierarchy {
                 samples.push(
                     [&hierarchy.version.to_string(), &hierarchy.root.display().to_string()],
                     1.0,
                 );
             }
-        },
+        }),
     },
     plain(
         "hugetlb_exporter_cgroups",

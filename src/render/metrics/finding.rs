@@ -1,6 +1,7 @@
 //! Findings, and the figures of theirs that alerts name.
 
-use super::{Family, Kind, Samples, as_f64};
+use super::samples::{Samples, as_f64};
+use super::{Collect, Family, Kind};
 use crate::assessment::{Finding, Identity, REQUIRED_LIMIT, SHORTFALL, Subject};
 use crate::view::View;
 
@@ -19,7 +20,7 @@ pub(super) const FAMILIES: &[Family] = &[
             "cgroup",
             "pagesize",
         ],
-        collect: |view, samples| {
+        collect: Collect::Own(|view, samples| {
             for finding in &view.assessment.findings {
                 let [name, who @ ..] = &labels(finding);
                 let severity = finding.severity.to_string();
@@ -29,21 +30,21 @@ pub(super) const FAMILIES: &[Family] = &[
                     1.0,
                 );
             }
-        },
+        }),
     },
     Family {
         name: "hugetlb_finding_shortfall_bytes",
         kind: Kind::Gauge,
         help: "What is missing, while a finding holds that tells it: will-crash, pool-short, numa-short.",
         labels: LABELS,
-        collect: |view, samples| figures(view, SHORTFALL, samples),
+        collect: Collect::Own(|view, samples| figures(view, SHORTFALL, samples)),
     },
     Family {
         name: "hugetlb_finding_required_limit_bytes",
         kind: Kind::Gauge,
         help: "The limit that would be enough for what is mapped, while a finding holds whose remedy is to raise one: will-crash, faults-refused.",
         labels: LABELS,
-        collect: |view, samples| figures(view, REQUIRED_LIMIT, samples),
+        collect: Collect::Own(|view, samples| figures(view, REQUIRED_LIMIT, samples)),
     },
 ];
 

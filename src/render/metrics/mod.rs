@@ -3,6 +3,8 @@
 //! A family stands here once: its name, type, help and labels, and the function that collects it. The
 //! table makes `/metrics` and docs/METRICS.md. Families are built anew from each view, so no series
 //! outlives what it tells of; a figure that is absent or failed is an absent series, never a zero.
+//!
+//! Most series tell of pods and containers, and most of the work would be their labels: [`rows`] makes them once.
 
 mod container;
 mod exporter;
@@ -12,16 +14,21 @@ mod pod;
 mod pool;
 mod probe;
 mod reference;
+mod rows;
+mod samples;
 mod service;
+
+use std::slice;
 
 use prometheus::TextEncoder;
 use prometheus::proto;
 
-use crate::snapshot::{Limit, Reading};
-use crate::units::{Bytes, SignedBytes};
+use crate::assessment::TenantSize;
 use crate::view::View;
 
 pub use reference::reference;
+use rows::{AllRows, Parts, Tenants};
+use samples::Samples;
 
 /// The content type of the text format that every Prometheus understands.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -33,7 +40,18 @@ struct Family {
     /// The HELP text: what it is, and the kernel's file.
     help: &'static str,
     labels: &'static [&'static str],
-    collect: fn(&View, &mut Samples),
+    collect: Collect,
+}
+
+/// Where a family's samples come from.
+#[derive(Clone, Copy)]
+enum Collect {
+    /// From anywhere in the view, with labels made for this family alone.
+    Own(fn(&View, &mut Samples)),
+    /// One of each tenant and page size that has the figure.
+    Figure(Tenants, fn(&TenantSize) -> Option<f64>),
+    /// Some of each tenant and page size, told apart by the last label.
+    Parts(Tenants, Parts),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,106 +79,60 @@ fn families() -> impl Iterator<Item = &'static Family> {
 /// The whole exposition of a view.
 pub fn encode(view: &View) -> String {
     let mut text = String::new();
-    for family in families() {
-        let before = text.len();
-        let mut samples = Samples::default();
-        (family.collect)(view, &mut samples);
-        let family = samples.into_family(family);
-        // An empty family is refused by the encoder, and has nothing to say.
-        if !family.get_metric().is_empty()
-            && TextEncoder::new().encode_utf8(&[family], &mut text).is_err()
-        {
-            text.truncate(before);
-        }
-    }
+    encode_by_family(view, &mut |family| text.push_str(family));
     text
 }
 
-/// The samples of one family.
-#[derive(Default)]
-struct Samples(Vec<(Vec<String>, f64)>);
-
-impl Samples {
-    /// Adds a sample; its label values stand in the order of the family's labels.
-    fn push<const N: usize>(&mut self, labels: [&str; N], value: f64) {
-        self.0.push((labels.map(str::to_owned).to_vec(), value));
-    }
-
-    /// Adds a figure in bytes, where there is one.
-    fn push_bytes<const N: usize>(&mut self, labels: [&str; N], bytes: Reading<Bytes>) {
-        if let Reading::Present(bytes) = bytes {
-            self.push(labels, bytes.as_f64());
+/// The exposition of a view, family after family out of one buffer, so that it never is there as a whole.
+pub fn encode_by_family(view: &View, take: &mut dyn FnMut(&str)) {
+    let mut rows = AllRows::new(view);
+    let mut proto = proto::MetricFamily::default();
+    let mut text = String::new();
+    for family in families() {
+        family.collect(view, &mut rows, proto.mut_metric());
+        // An empty family is refused by the encoder, and has nothing to say.
+        if !proto.get_metric().is_empty() {
+            proto.set_name(family.name.to_owned());
+            proto.set_help(family.help.to_owned());
+            proto.set_field_type(match family.kind {
+                Kind::Gauge => proto::MetricType::GAUGE,
+                Kind::Counter => proto::MetricType::COUNTER,
+            });
+            text.clear();
+            if TextEncoder::new().encode_utf8(slice::from_ref(&proto), &mut text).is_ok() {
+                take(&text);
+            }
         }
-    }
-
-    /// Adds a difference in bytes, where there is one.
-    fn push_signed<const N: usize>(&mut self, labels: [&str; N], bytes: Reading<SignedBytes>) {
-        if let Reading::Present(bytes) = bytes {
-            self.push(labels, bytes.as_f64());
-        }
-    }
-
-    /// Adds a limit, where it is finite.
-    fn push_limit<const N: usize>(&mut self, labels: [&str; N], limit: Reading<Limit>) {
-        if let Some(bytes) = limit.finite() {
-            self.push(labels, bytes.as_f64());
-        }
-    }
-
-    /// Adds a counter, where there is one.
-    fn push_count<const N: usize>(&mut self, labels: [&str; N], count: Reading<u64>) {
-        if let Reading::Present(count) = count {
-            self.push(labels, as_f64(count));
-        }
-    }
-
-    /// Sorted, and with no label set twice: one duplicate would make Prometheus refuse the whole scrape.
-    fn into_family(mut self, family: &Family) -> proto::MetricFamily {
-        self.0.sort_by(|(left, _), (right, _)| left.cmp(right));
-        self.0.dedup_by(|(later, _), (earlier, _)| later == earlier);
-        let metrics =
-            self.0.into_iter().map(|(values, value)| metric(family, values, value)).collect();
-        let mut proto = proto::MetricFamily::default();
-        proto.set_name(family.name.to_owned());
-        proto.set_help(family.help.to_owned());
-        proto.set_field_type(match family.kind {
-            Kind::Gauge => proto::MetricType::GAUGE,
-            Kind::Counter => proto::MetricType::COUNTER,
-        });
-        proto.set_metric(metrics);
-        proto
+        family.give_back(&mut rows, proto.mut_metric());
     }
 }
 
-fn metric(family: &Family, values: Vec<String>, value: f64) -> proto::Metric {
-    debug_assert_eq!(family.labels.len(), values.len(), "{}", family.name);
-    let label = |(name, value): (&&str, String)| {
-        let mut pair = proto::LabelPair::default();
-        pair.set_name((*name).to_owned());
-        pair.set_value(value);
-        pair
-    };
-    let mut metric =
-        proto::Metric::from_label(family.labels.iter().zip(values).map(label).collect());
-    match family.kind {
-        Kind::Gauge => {
-            let mut gauge = proto::Gauge::default();
-            gauge.set_value(value);
-            metric.set_gauge(gauge);
-        }
-        Kind::Counter => {
-            let mut counter = proto::Counter::default();
-            counter.set_value(value);
-            metric.set_counter(counter);
+impl Family {
+    /// Its samples, in the order of their labels, none of which comes twice.
+    fn collect(&'static self, view: &View, rows: &mut AllRows, samples: &mut Vec<proto::Metric>) {
+        match self.collect {
+            Collect::Own(collect) => {
+                let mut own = Samples::new(self, samples);
+                collect(view, &mut own);
+                own.finish();
+            }
+            Collect::Figure(tenants, figure) => rows.of(tenants).lend(self.kind, figure, samples),
+            Collect::Parts(tenants, parts) => {
+                let label = self.labels.last().copied().unwrap_or_default();
+                rows.of(tenants).lend_parts(self.kind, label, parts, samples);
+            }
         }
     }
-    metric
-}
 
-/// A count as a sample. Exact up to 2^53; a counter beyond wraps no earlier than Prometheus' own do.
-#[expect(clippy::cast_precision_loss, reason = "a sample is an f64")]
-fn as_f64(count: u64) -> f64 {
-    count as f64
+    /// The end of its samples, whose labels may be another family's as well.
+    fn give_back(&self, rows: &mut AllRows, samples: &mut Vec<proto::Metric>) {
+        match self.collect {
+            Collect::Own(_) => samples.clear(),
+            Collect::Figure(tenants, _) | Collect::Parts(tenants, _) => {
+                rows.of(tenants).take_back(samples);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The node's pools.
 
-use super::{Family, Kind, Samples};
+use super::samples::{Samples, bytes, count};
+use super::{Collect, Family, Kind};
 use crate::assessment::PoolState;
 use crate::snapshot::{NumaPool, Pool, Reading};
 use crate::units::{Bytes, Pages};
@@ -10,11 +11,11 @@ const PAGESIZE: &[&str] = &["pagesize"];
 const NUMA: &[&str] = &["pagesize", "numa_node"];
 
 const fn gauge(name: &'static str, help: &'static str, collect: fn(&View, &mut Samples)) -> Family {
-    Family { name, kind: Kind::Gauge, help, labels: PAGESIZE, collect }
+    Family { name, kind: Kind::Gauge, help, labels: PAGESIZE, collect: Collect::Own(collect) }
 }
 
 const fn numa(name: &'static str, help: &'static str, collect: fn(&View, &mut Samples)) -> Family {
-    Family { name, kind: Kind::Gauge, help, labels: NUMA, collect }
+    Family { name, kind: Kind::Gauge, help, labels: NUMA, collect: Collect::Own(collect) }
 }
 
 const fn node(
@@ -23,7 +24,7 @@ const fn node(
     help: &'static str,
     collect: fn(&View, &mut Samples),
 ) -> Family {
-    Family { name, kind, help, labels: &[], collect }
+    Family { name, kind, help, labels: &[], collect: Collect::Own(collect) }
 }
 
 pub(super) const FAMILIES: &[Family] = &[
@@ -107,50 +108,52 @@ pub(super) const FAMILIES: &[Family] = &[
         Kind::Gauge,
         "The page size a huge mapping gets that names none (/proc/meminfo Hugepagesize).",
         |view, samples| {
-            samples.push_bytes(
-                [],
-                view.snapshot.memory.default_page_size.map(|page_size| page_size.bytes()),
-            );
+            let size = view.snapshot.memory.default_page_size.map(|page_size| page_size.bytes());
+            samples.push_some([], bytes(size));
         },
     ),
     node(
         "hugetlb_memory_bytes",
         Kind::Gauge,
         "Memory in the huge-page pools of all sizes together (/proc/meminfo Hugetlb).",
-        |view, samples| samples.push_bytes([], view.snapshot.memory.hugetlb),
+        |view, samples| samples.push_some([], bytes(view.snapshot.memory.hugetlb)),
     ),
     node(
         "hugetlb_buddy_allocation_successes_total",
         Kind::Counter,
         "Huge pages the kernel made for the pools since boot (/proc/vmstat htlb_buddy_alloc_success).",
-        |view, samples| samples.push_count([], view.snapshot.memory.buddy_allocations.successes),
+        |view, samples| {
+            samples.push_some([], count(view.snapshot.memory.buddy_allocations.successes));
+        },
     ),
     node(
         "hugetlb_buddy_allocation_failures_total",
         Kind::Counter,
         "Huge pages the kernel could not make since boot, memory being fragmented or full (/proc/vmstat htlb_buddy_alloc_fail).",
-        |view, samples| samples.push_count([], view.snapshot.memory.buddy_allocations.failures),
+        |view, samples| {
+            samples.push_some([], count(view.snapshot.memory.buddy_allocations.failures));
+        },
     ),
 ];
 
 fn each(view: &View, samples: &mut Samples, pages: impl Fn(&Pool) -> Reading<Pages>) {
     for pool in &view.snapshot.pools {
-        samples.push_bytes([&pool.page_size.to_string()], pool.bytes(pages(pool)));
+        samples.push_some([&pool.page_size.to_string()], bytes(pool.bytes(pages(pool))));
     }
 }
 
-fn each_state(view: &View, samples: &mut Samples, bytes: impl Fn(&PoolState) -> Reading<Bytes>) {
+fn each_state(view: &View, samples: &mut Samples, figure: impl Fn(&PoolState) -> Reading<Bytes>) {
     for state in &view.assessment.pools {
-        samples.push_bytes([&state.page_size.to_string()], bytes(state));
+        samples.push_some([&state.page_size.to_string()], bytes(figure(state)));
     }
 }
 
 fn each_node(view: &View, samples: &mut Samples, pages: impl Fn(&NumaPool) -> Reading<Pages>) {
     for pool in &view.snapshot.pools {
         for part in &pool.nodes {
-            samples.push_bytes(
+            samples.push_some(
                 [&pool.page_size.to_string(), &part.node.to_string()],
-                pool.bytes(pages(part)),
+                bytes(pool.bytes(pages(part))),
             );
         }
     }

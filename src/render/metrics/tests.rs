@@ -2,20 +2,25 @@
 
 use std::time::Duration;
 
+use super::samples::bytes;
 use super::*;
 use crate::assessment::{Thresholds, assess};
 use crate::history::{History, Retention};
 use crate::incidents::Incidents;
-use crate::snapshot::Snapshot;
 use crate::snapshot::example::{hugetlb, node};
+use crate::snapshot::{Reading, Snapshot};
 use crate::view::Poll;
 
-fn exposition(snapshot: Snapshot) -> String {
+fn view(snapshot: Snapshot) -> View {
     let mut history = History::new(Retention { hold_back: Duration::ZERO, ..Retention::default() });
     history.update(&snapshot);
     let assessment = assess(&snapshot, &history, &Thresholds::default());
     let poll = Poll { number: 1, duration: Duration::ZERO, process: Reading::Absent };
-    encode(&View { snapshot, assessment, incidents: Incidents::default(), poll })
+    View { snapshot, assessment, incidents: Incidents::default(), poll }
+}
+
+fn exposition(snapshot: Snapshot) -> String {
+    encode(&view(snapshot))
 }
 
 #[test]
@@ -45,6 +50,41 @@ fn a_label_set_that_comes_twice_is_sent_once() {
         .filter(|line| line.starts_with("hugetlb_cgroup_usage_bytes{"))
         .count();
     assert_eq!(lines, 1, "Prometheus refuses a scrape with a duplicate");
+}
+
+#[test]
+fn what_one_family_adds_to_the_labels_lent_to_it_the_next_does_not_have() {
+    let view = view(node(Duration::ZERO).with_container("u1", 1, hugetlb(1, 0)).with_container(
+        "u2",
+        2,
+        hugetlb(2, 0),
+    ));
+    let mut rows = AllRows::new(&view);
+    let containers = rows.of(Tenants::Containers);
+    let labels = |samples: &[proto::Metric]| -> Vec<Vec<proto::LabelPair>> {
+        samples.iter().map(|sample| sample.get_label().to_vec()).collect()
+    };
+    let mut samples = Vec::new();
+    containers.lend(Kind::Gauge, |_| Some(1.0), &mut samples);
+    let lent = labels(&samples);
+    assert_eq!(lent.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5]);
+    containers.take_back(&mut samples);
+
+    let kinds: Parts = |_, push| ["a", "b"].iter().for_each(|kind| push((*kind).to_owned(), 1.0));
+    containers.lend_parts(Kind::Counter, "kind", kinds, &mut samples);
+    let with_kinds: Vec<_> = labels(&samples);
+    let [first, again] = [0, 1].map(|place| with_kinds[place].split_last().expect("labels"));
+    assert_eq!((first.1, again.1), (&*lent[0], &*lent[0]));
+    assert_eq!((first.0.value(), again.0.value(), with_kinds.len()), ("a", "b", 4));
+    containers.take_back(&mut samples);
+
+    let second: fn(&TenantSize) -> Option<f64> =
+        |size| bytes(size.usage).filter(|used| *used > 1.0);
+    containers.lend(Kind::Gauge, second, &mut samples);
+    assert_eq!(labels(&samples), lent[1..]);
+    containers.take_back(&mut samples);
+    containers.lend(Kind::Gauge, |_| Some(1.0), &mut samples);
+    assert_eq!(labels(&samples), lent);
 }
 
 #[test]
