@@ -49,7 +49,7 @@ impl Site {
             poll_interval,
             ending,
             settings: web_config.settings(),
-            metrics: Exposition::in_pieces(metrics::encode_by_family),
+            metrics: Exposition::in_pieces(metrics::encode_in_pieces),
             report: Exposition::new(report::json),
             incidents: Exposition::new(report::incidents),
             page: Exposition::new(move |view| page::status(view, &path)),

@@ -79,59 +79,78 @@ fn families() -> impl Iterator<Item = &'static Family> {
 /// The whole exposition of a view.
 pub fn encode(view: &View) -> String {
     let mut text = String::new();
-    encode_by_family(view, &mut |family| text.push_str(family));
+    encode_in_pieces(view, &mut |piece| text.push_str(piece));
     text
 }
 
-/// The exposition of a view, family after family out of one buffer, so that it never is there as a whole.
-pub fn encode_by_family(view: &View, take: &mut dyn FnMut(&str)) {
+/// The exposition of a view, piece by piece out of one buffer, so that it never is there as a whole.
+pub fn encode_in_pieces(view: &View, take: &mut dyn FnMut(&str)) {
     let mut rows = AllRows::new(view);
-    let mut proto = proto::MetricFamily::default();
-    let mut text = String::new();
+    let mut encoder = Encoder { proto: proto::MetricFamily::default(), text: String::new(), take };
     for family in families() {
-        family.collect(view, &mut rows, proto.mut_metric());
-        // An empty family is refused by the encoder, and has nothing to say.
-        if !proto.get_metric().is_empty() {
-            proto.set_name(family.name.to_owned());
-            proto.set_help(family.help.to_owned());
-            proto.set_field_type(match family.kind {
-                Kind::Gauge => proto::MetricType::GAUGE,
-                Kind::Counter => proto::MetricType::COUNTER,
-            });
-            text.clear();
-            if TextEncoder::new().encode_utf8(slice::from_ref(&proto), &mut text).is_ok() {
-                take(&text);
+        encoder.begin(family);
+        match family.collect {
+            Collect::Own(collect) => {
+                let mut samples = Samples::new(family, encoder.samples());
+                collect(view, &mut samples);
+                samples.finish();
+                encoder.pass_on();
+                encoder.samples().clear();
             }
+            Collect::Figure(tenants, figure) => rows.of(tenants).each_piece(|mut piece| {
+                piece.lend(family.kind, figure, encoder.samples());
+                encoder.pass_on();
+                piece.take_back(encoder.samples());
+            }),
+            Collect::Parts(tenants, parts) => rows.of(tenants).each_piece(|mut piece| {
+                let label = family.labels.last().copied().unwrap_or_default();
+                piece.lend_parts(family.kind, label, parts, encoder.samples());
+                encoder.pass_on();
+                piece.take_back(encoder.samples());
+            }),
         }
-        family.give_back(&mut rows, proto.mut_metric());
     }
 }
 
-impl Family {
-    /// Its samples, in the order of their labels, none of which comes twice.
-    fn collect(&'static self, view: &View, rows: &mut AllRows, samples: &mut Vec<proto::Metric>) {
-        match self.collect {
-            Collect::Own(collect) => {
-                let mut own = Samples::new(self, samples);
-                collect(view, &mut own);
-                own.finish();
-            }
-            Collect::Figure(tenants, figure) => rows.of(tenants).lend(self.kind, figure, samples),
-            Collect::Parts(tenants, parts) => {
-                let label = self.labels.last().copied().unwrap_or_default();
-                rows.of(tenants).lend_parts(self.kind, label, parts, samples);
-            }
-        }
+/// The encoder of the text format, and what it needs again and again.
+struct Encoder<'a> {
+    proto: proto::MetricFamily,
+    text: String,
+    take: &'a mut dyn FnMut(&str),
+}
+
+impl Encoder<'_> {
+    /// Begins a family. There are no samples.
+    fn begin(&mut self, family: &Family) {
+        self.proto.set_name(family.name.to_owned());
+        self.proto.set_help(family.help.to_owned());
+        self.proto.set_field_type(match family.kind {
+            Kind::Gauge => proto::MetricType::GAUGE,
+            Kind::Counter => proto::MetricType::COUNTER,
+        });
     }
 
-    /// The end of its samples, whose labels may be another family's as well.
-    fn give_back(&self, rows: &mut AllRows, samples: &mut Vec<proto::Metric>) {
-        match self.collect {
-            Collect::Own(_) => samples.clear(),
-            Collect::Figure(tenants, _) | Collect::Parts(tenants, _) => {
-                rows.of(tenants).take_back(samples);
-            }
+    /// The family's samples, or the next of them, in the order of their labels, none of which comes twice.
+    fn samples(&mut self) -> &mut Vec<proto::Metric> {
+        self.proto.mut_metric()
+    }
+
+    /// Passes the samples on as text, the family's first ones below its help and type.
+    fn pass_on(&mut self) {
+        // An empty family is refused by the encoder, and has nothing to say.
+        if self.proto.get_metric().is_empty() {
+            return;
         }
+        self.text.clear();
+        let encoded = TextEncoder::new().encode_utf8(slice::from_ref(&self.proto), &mut self.text);
+        let is_first = !self.proto.help().is_empty();
+        match self.text.split_once('\n') {
+            Some(_) if is_first && encoded.is_ok() => (self.take)(&self.text),
+            // Without a help it begins with the type, which was said.
+            Some((_, samples)) if encoded.is_ok() => (self.take)(samples),
+            _ => {}
+        }
+        self.proto.set_help(String::new());
     }
 }
 

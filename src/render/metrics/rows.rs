@@ -78,6 +78,16 @@ struct Row<'a> {
     lent: usize,
 }
 
+/// So many rows are lent at a time: enough to make their text in few pieces, few enough to hold little of it.
+const PIECE: usize = 128;
+
+/// Some rows that follow one another.
+pub(super) struct Piece<'r, 'a> {
+    /// How many labels each has.
+    labels: usize,
+    rows: &'r mut [Row<'a>],
+}
+
 impl<'a> Rows<'a> {
     fn new(labels: &'static [&'static str]) -> Self {
         Self { labels, rows: Vec::new() }
@@ -96,6 +106,15 @@ impl<'a> Rows<'a> {
         self
     }
 
+    /// Does this with all rows, piece by piece.
+    pub(super) fn each_piece(&mut self, mut with: impl FnMut(Piece<'_, 'a>)) {
+        for rows in self.rows.chunks_mut(PIECE) {
+            with(Piece { labels: self.labels.len(), rows });
+        }
+    }
+}
+
+impl Piece<'_, '_> {
     /// Lends a family those rows that have its figure.
     pub(super) fn lend(
         &mut self,
@@ -103,7 +122,7 @@ impl<'a> Rows<'a> {
         figure: fn(&TenantSize) -> Option<f64>,
         samples: &mut Vec<proto::Metric>,
     ) {
-        for row in &mut self.rows {
+        for row in &mut *self.rows {
             if let Some(value) = figure(row.size) {
                 let mut metric = mem::take(&mut row.metric);
                 kind.set(&mut metric, value);
@@ -121,13 +140,13 @@ impl<'a> Rows<'a> {
         parts: Parts,
         samples: &mut Vec<proto::Metric>,
     ) {
-        for Row { size, metric, lent } in &mut self.rows {
+        for Row { size, metric, lent } in &mut *self.rows {
             parts(size, &mut |part, value| {
                 let mut labels = match samples.last() {
                     Some(earlier) if *lent > 0 => {
                         let before = earlier.get_label().last().map(proto::LabelPair::value);
                         debug_assert!(before < Some(&part), "{part} is not in its order");
-                        copied(earlier, self.labels.len())
+                        copied(earlier, self.labels)
                     }
                     _ => metric.take_label(),
                 };
@@ -141,13 +160,13 @@ impl<'a> Rows<'a> {
     }
 
     /// Takes back what it lent.
-    pub(super) fn take_back(&mut self, samples: &mut Vec<proto::Metric>) {
+    pub(super) fn take_back(self, samples: &mut Vec<proto::Metric>) {
         let mut samples = samples.drain(..);
-        for row in &mut self.rows {
+        for row in &mut *self.rows {
             let mut own = samples.by_ref().take(mem::take(&mut row.lent));
             if let Some(mut metric) = own.next() {
                 let mut labels = metric.take_label();
-                labels.truncate(self.labels.len());
+                labels.truncate(self.labels);
                 metric.set_label(labels);
                 row.metric = metric;
             }

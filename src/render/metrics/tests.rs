@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::rows::Piece;
 use super::samples::bytes;
 use super::*;
 use crate::assessment::{Thresholds, assess};
@@ -60,31 +61,54 @@ fn what_one_family_adds_to_the_labels_lent_to_it_the_next_does_not_have() {
         hugetlb(2, 0),
     ));
     let mut rows = AllRows::new(&view);
-    let containers = rows.of(Tenants::Containers);
     let labels = |samples: &[proto::Metric]| -> Vec<Vec<proto::LabelPair>> {
         samples.iter().map(|sample| sample.get_label().to_vec()).collect()
     };
-    let mut samples = Vec::new();
-    containers.lend(Kind::Gauge, |_| Some(1.0), &mut samples);
-    let lent = labels(&samples);
-    assert_eq!(lent.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5]);
-    containers.take_back(&mut samples);
+    let mut lend = |lend: &dyn Fn(&mut Piece<'_, '_>, &mut Vec<proto::Metric>)| {
+        let mut lent = Vec::new();
+        rows.of(Tenants::Containers).each_piece(|mut piece| {
+            let mut samples = Vec::new();
+            lend(&mut piece, &mut samples);
+            lent = labels(&samples);
+            piece.take_back(&mut samples);
+        });
+        lent
+    };
+    let plain = lend(&|piece, samples| piece.lend(Kind::Gauge, |_| Some(1.0), samples));
+    assert_eq!(plain.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5]);
 
     let kinds: Parts = |_, push| ["a", "b"].iter().for_each(|kind| push((*kind).to_owned(), 1.0));
-    containers.lend_parts(Kind::Counter, "kind", kinds, &mut samples);
-    let with_kinds: Vec<_> = labels(&samples);
-    let [first, again] = [0, 1].map(|place| with_kinds[place].split_last().expect("labels"));
-    assert_eq!((first.1, again.1), (&*lent[0], &*lent[0]));
-    assert_eq!((first.0.value(), again.0.value(), with_kinds.len()), ("a", "b", 4));
-    containers.take_back(&mut samples);
+    let parts = lend(&|piece, samples| piece.lend_parts(Kind::Counter, "kind", kinds, samples));
+    let [first, again] = [0, 1].map(|place| parts[place].split_last().expect("labels"));
+    assert_eq!((first.1, again.1), (&*plain[0], &*plain[0]));
+    assert_eq!((first.0.value(), again.0.value(), parts.len()), ("a", "b", 4));
 
     let second: fn(&TenantSize) -> Option<f64> =
         |size| bytes(size.usage).filter(|used| *used > 1.0);
-    containers.lend(Kind::Gauge, second, &mut samples);
-    assert_eq!(labels(&samples), lent[1..]);
-    containers.take_back(&mut samples);
-    containers.lend(Kind::Gauge, |_| Some(1.0), &mut samples);
-    assert_eq!(labels(&samples), lent);
+    assert_eq!(lend(&|piece, samples| piece.lend(Kind::Gauge, second, samples)), plain[1..]);
+    assert_eq!(lend(&|piece, samples| piece.lend(Kind::Gauge, |_| Some(1.0), samples)), plain);
+}
+
+#[test]
+fn a_family_that_comes_in_pieces_has_one_head() {
+    let many = (0..500).fold(node(Duration::ZERO), |node, number| {
+        node.with_container(&format!("u{number:03}"), number, hugetlb(number + 1, number))
+    });
+    let text = exposition(many);
+    for family in families() {
+        let heads = [format!("# HELP {} ", family.name), format!("# TYPE {} ", family.name)];
+        let lines: Vec<&str> = text
+            .lines()
+            .filter(|line| line.split([' ', '{']).any(|word| word == family.name))
+            .collect();
+        let [help, kind, samples @ ..] = &*lines else { continue };
+        assert!(help.starts_with(&heads[0]) && kind.starts_with(&heads[1]), "{help}\n{kind}");
+        assert!(samples.iter().all(|line| line.starts_with(family.name)), "{}", family.name);
+        assert!(samples.is_sorted(), "{}", family.name);
+    }
+    let of = |name: &str| text.lines().filter(|line| line.starts_with(name)).count();
+    assert_eq!(of("hugetlb_container_usage_bytes{"), 500);
+    assert_eq!(of("hugetlb_container_classified_failures_total{"), 1500);
 }
 
 #[test]
