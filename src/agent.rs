@@ -8,29 +8,25 @@ mod kubelet;
 mod look;
 mod mappings;
 mod names;
+mod pace;
+mod poller;
 mod prober;
 
-use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Instant;
 
-use tokio::sync::{oneshot, watch};
+use nix::sys::resource::{Resource, getrlimit};
+use tokio::sync::watch;
 
-use crate::assessment::{Changes, Findings, Severity, Thresholds, assess};
 use crate::config::Config;
-use crate::history::{History, Retention};
-use crate::incidents::Recorder;
-use crate::snapshot::{Health, Snapshot, Source, Taken};
-use crate::sources::{Aside, OwnProcess, Reader};
-use crate::view::{Poll, View};
+use crate::sources::Reader;
 use crate::web::{ServeError, Server, Site, WebConfig, WebConfigError};
 use kubelet::KubeletSlot;
 pub use look::{Looking, look};
 use mappings::MappingSlot;
 use names::NameSlot;
+use pace::Pace;
+use poller::{Poller, Polling, Slots};
 use prober::ProbeSlot;
 
 /// Why the agent ended, other than by being told to.
@@ -76,23 +72,16 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
 
     let (names, kubelet) =
         tokio::join!(NameSlot::start(config.roots.clone()), KubeletSlot::start(config.kubelet));
-    let poller = Poller {
+    let slots = Slots {
         names,
         kubelet,
         mappings: config.mappings.map(|every| MappingSlot::start(config.roots.clone(), every)),
         probe,
         web_config,
-        reader: Reader::new(config.roots),
-        history: History::new(Retention::default()),
-        thresholds: config.thresholds,
-        findings: Findings::default(),
-        recorder: Recorder::default(),
-        interval,
-        started,
-        health: BTreeMap::new(),
-        process: OwnProcess::new(),
-        number: 0,
     };
+    let reader = Reader::resident(config.roots, most_kept());
+    let pace = Pace::new(interval, config.adaptive);
+    let poller = Poller::new(reader, slots, config.thresholds, pace, started);
     let mut polling = Polling::start(poller, views)?;
     let result = tokio::select! {
         signal = signals.wait() => {
@@ -102,145 +91,19 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
         _ = &mut polling.ended => Err(AgentError::Poller),
     };
     // Whoever is not there any more needs no telling.
-    let _ = polling.stop.send(());
+    polling.stop();
     let _ = end.send(true);
     let _ = serving.await;
     result
 }
 
-/// The poller's thread. It reads kernel files only, so told to stop it ends at once; nobody waits for it.
-struct Polling {
-    stop: mpsc::Sender<()>,
-    /// Resolves when the thread ends, however it ends.
-    ended: oneshot::Receiver<()>,
-}
-
-impl Polling {
-    fn start(
-        mut poller: Poller,
-        views: watch::Sender<Option<Arc<View>>>,
-    ) -> Result<Self, AgentError> {
-        let (stop, stopped) = mpsc::channel();
-        let (end, ended) = oneshot::channel::<()>();
-        let run = move || {
-            let _told_by_dropping = end;
-            poller.run(&stopped, &views);
-        };
-        let thread = thread::Builder::new().name("poller".to_owned()).spawn(run);
-        thread.map_err(|source| AgentError::Start { what: "poller", source })?;
-        Ok(Self { stop, ended })
-    }
-}
-
-/// The loop that makes views.
-struct Poller {
-    reader: Reader,
-    history: History,
-    thresholds: Thresholds,
-    findings: Findings,
-    recorder: Recorder,
-    interval: Duration,
-    started: Instant,
-    names: NameSlot,
-    kubelet: Option<KubeletSlot>,
-    mappings: Option<MappingSlot>,
-    probe: Option<ProbeSlot>,
-    /// Why the newest web configuration is not in force, if it is not; nothing where there is no file of it.
-    web_config: Option<watch::Receiver<Option<String>>>,
-    health: BTreeMap<Source, Health>,
-    process: OwnProcess,
-    number: u64,
-}
-
-impl Poller {
-    /// Polls until told to stop, or until nobody wants the views.
-    fn run(&mut self, stop: &mpsc::Receiver<()>, views: &watch::Sender<Option<Arc<View>>>) {
-        loop {
-            let began = Instant::now();
-            let view = self.poll(began);
-            if views.send(Some(Arc::new(view))).is_err() {
-                return;
-            }
-            let rest = self.interval.saturating_sub(began.elapsed());
-            match stop.recv_timeout(rest) {
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => return,
-            }
-        }
-    }
-
-    fn poll(&mut self, began: Instant) -> View {
-        let taken = Taken {
-            wall: SystemTime::now(),
-            since_start: began.saturating_duration_since(self.started),
-        };
-        let mappings = self.mappings.as_ref().and_then(MappingSlot::newest);
-        let probes = self.probe.as_ref().map(ProbeSlot::newest);
-        let web_config = self.web_config.as_ref().map(|failure| match &*failure.borrow() {
-            Some(reason) => Health::Down(reason.clone()),
-            None => Health::Up,
-        });
-        let names = self.names.newest();
-        let mut aside = Aside { names, mappings, probes, web_config, ..Aside::default() };
-        if let Some(kubelet) = &self.kubelet {
-            kubelet.newest().add_to(&mut aside);
-        }
-        let snapshot = self.reader.read(taken, aside);
-        self.history.update(&snapshot);
-        let mut assessment = assess(&snapshot, &self.history, &self.thresholds);
-        let changes = self.findings.confirm(&mut assessment.findings);
-        let incidents = self.recorder.record(taken, &assessment, &changes);
-        self.number += 1;
-        self.log_transitions(&snapshot);
-        log_changes(&changes);
-        if self.history.awaits_names() {
-            self.names.ask();
-            self.kubelet.iter().for_each(KubeletSlot::ask);
-        }
-        let poll =
-            Poll { number: self.number, duration: began.elapsed(), process: self.process.read() };
-        View { snapshot, assessment, incidents, poll }
-    }
-
-    /// A source that fails is logged once, and once when it is well again.
-    fn log_transitions(&mut self, snapshot: &Snapshot) {
-        for source in &snapshot.sources {
-            let was_up = self
-                .health
-                .insert(source.source, source.health.clone())
-                .is_none_or(|was| was == Health::Up);
-            match &source.health {
-                Health::Down(reason) if was_up => {
-                    tracing::warn!(source = %source.source, reason, "source is down");
-                }
-                Health::Up if !was_up => {
-                    tracing::info!(source = %source.source, "source is up again");
-                }
-                Health::Up | Health::Down(_) => {}
-            }
-        }
-    }
-}
-
-/// A finding is logged once when it is raised, with its figures, and once when it is cleared.
-fn log_changes(changes: &Changes) {
-    for finding in &changes.raised {
-        let figures: Vec<String> = finding
-            .figures
-            .iter()
-            .map(|figure| format!("{}={}", figure.name, figure.value))
-            .collect();
-        let (name, figures) = (finding.name, figures.join(" "));
-        let (sentence, remedy) = (&finding.sentence, &finding.remedy);
-        match finding.severity {
-            Severity::Critical => tracing::error!(finding = name, figures, remedy, "{sentence}"),
-            Severity::Warning => tracing::warn!(finding = name, figures, remedy, "{sentence}"),
-            Severity::Info => tracing::info!(finding = name, figures, remedy, "{sentence}"),
-        }
-    }
-    for finding in &changes.cleared {
-        tracing::info!(finding = finding.name, "cleared: {}", finding.sentence);
-    }
+/// How many files of cgroups may stay open: each pins some 5 kB of the kernel's memory, and connections and all else
+/// need descriptors too.
+fn most_kept() -> usize {
+    const MOST: u64 = 4096;
+    const OTHERS: u64 = 256 + 512;
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
+    usize::try_from(limit.saturating_sub(OTHERS).min(MOST)).unwrap_or_default()
 }
 
 /// The signals that end the agent.

@@ -12,10 +12,38 @@ use tokio::sync::watch;
 use crate::assessment::{Assessment, Thresholds, assess};
 use crate::history::{History, Retention};
 use crate::incidents::Incidents;
-use crate::snapshot::{Reading, Snapshot, Taken};
+pub use crate::snapshot::{Cgroup, Failures, Hugetlb, Snapshot};
+use crate::snapshot::{Reading, Taken};
 use crate::sources::{Aside, Reader, Roots, scan_names};
 use crate::view::{Poll, View};
 use crate::web::{Server, Site, WebConfig};
+
+/// A reader that stays, as the agent's: what it keeps, it keeps.
+#[derive(Debug)]
+pub struct Resident(Reader);
+
+impl Resident {
+    /// One that may keep so many files of cgroups open.
+    pub fn new(roots: Roots, most_kept: usize) -> Self {
+        Self(Reader::resident(roots, most_kept))
+    }
+
+    /// What it reads at that time after its start.
+    pub fn read(&mut self, since_start: Duration) -> Snapshot {
+        self.0.read(Taken { wall: SystemTime::now(), since_start }, Aside::default())
+    }
+
+    /// Whether the kernel told of a refusal to anybody but us.
+    pub fn heed_refusals(&mut self) -> bool {
+        self.0.heed_refusals()
+    }
+}
+
+/// What a new reader reads.
+pub fn read_once(roots: Roots) -> Snapshot {
+    let taken = Taken { wall: SystemTime::now(), since_start: Duration::ZERO };
+    Reader::new(roots).read(taken, Aside::default())
+}
 
 /// A node that was read once and is assessed as often as wanted.
 #[derive(Debug)]
@@ -52,7 +80,13 @@ impl Assessing {
             snapshot: self.snapshot.clone(),
             assessment: self.assess(),
             incidents: Incidents::default(),
-            poll: Poll { number, duration: Duration::ZERO, process: Reading::Absent },
+            poll: Poll {
+                number,
+                woken: 0,
+                duration: Duration::ZERO,
+                next: Duration::ZERO,
+                process: Reading::Absent,
+            },
         }
     }
 }

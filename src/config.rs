@@ -30,6 +30,8 @@ pub struct Config {
     pub roots: Roots,
     /// How often to read them.
     pub poll_interval: Interval,
+    /// Whether the interval follows what the node does.
+    pub adaptive: bool,
     /// What to show, and of what to speak.
     pub thresholds: Thresholds,
     /// How to ask the kubelet; nothing where it is not to be asked.

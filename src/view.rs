@@ -24,8 +24,12 @@ pub struct View {
 pub struct Poll {
     /// Polls since the start, this one included.
     pub number: u64,
+    /// Those of them that were made at once because something was refused.
+    pub woken: u64,
     /// How long reading and assessing took.
     pub duration: Duration,
+    /// The time from its beginning to that of the next, if nothing happens.
+    pub next: Duration,
     /// The exporter's own process; absent in a report, whose process is nobody's concern.
     pub process: Reading<Process>,
 }

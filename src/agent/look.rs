@@ -61,7 +61,13 @@ pub fn look(looking: Looking) -> View {
         history.update(&snapshot);
         let mut assessment = assess(&snapshot, &history, &thresholds);
         findings.confirm(&mut assessment.findings);
-        let poll = Poll { number, duration: started.elapsed(), process: Reading::Absent };
+        let poll = Poll {
+            number,
+            woken: 0,
+            duration: started.elapsed(),
+            next: apart,
+            process: Reading::Absent,
+        };
         View { snapshot, assessment, incidents: Incidents::default(), poll }
     };
     look(1);

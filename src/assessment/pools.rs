@@ -91,7 +91,7 @@ impl Sums {
         let is_tier = |index| of(index).is_some_and(|cgroup| *cgroup.owner == Owner::Tier);
         // v1's root has files too, and holds what all hold.
         let is_top = |index| of(index).is_none_or(|parent| &*parent.path == "/");
-        for cgroup in &snapshot.cgroups {
+        for cgroup in snapshot.cgroups.iter() {
             let Some(hugetlb) = cgroup.of_size(page_size) else { continue };
             if cgroup.parent.is_none() {
                 sums.all = sums.all.plus(hugetlb.usage);
@@ -204,7 +204,8 @@ mod tests {
                 .with("/kubepods/poda", figures(60, reserved, usage))
                 .with("/vm", figures(u64::MAX, 5, 5));
             // v1's root is everyone's parent.
-            (snapshot.cgroups[1].parent, snapshot.cgroups[3].parent) = (Some(0), Some(0));
+            (snapshot.cgroups_mut()[1].parent, snapshot.cgroups_mut()[3].parent) =
+                (Some(0), Some(0));
             pages(states(&snapshot).remove(0).spare)
         };
         // 5 are the machine's, and 2 are used by nobody who is seen.
@@ -217,7 +218,7 @@ mod tests {
     #[test]
     fn one_unreadable_limit_costs_the_sums_it_belongs_to_and_no_other() {
         let mut snapshot = snapshot();
-        snapshot.cgroups[2].hugetlb[0].limit = Reading::Failed;
+        snapshot.cgroups_mut()[2].hugetlb_mut()[0].limit = Reading::Failed;
         let state = states(&snapshot).remove(0);
         assert_eq!((state.promised, state.shortfall), (Reading::Failed, Reading::Failed));
         assert_eq!(pages(state.orphaned), Some(10));
@@ -226,7 +227,7 @@ mod tests {
     #[test]
     fn without_cgroups_nothing_is_promised_and_nothing_is_known() {
         let mut snapshot = snapshot();
-        (snapshot.hierarchy, snapshot.cgroups) = (None, Vec::new());
+        (snapshot.hierarchy, snapshot.cgroups) = (None, std::sync::Arc::default());
         let state = states(&snapshot).remove(0);
         assert_eq!((state.promised, state.unattributed), (Reading::Absent, Reading::Absent));
     }

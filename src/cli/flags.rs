@@ -6,7 +6,7 @@ mod probe;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::assessment::Thresholds;
 use crate::config::{Config, DEFAULT_LISTEN_ADDRESS, Interval, ListenAddress, TelemetryPath};
@@ -144,6 +144,18 @@ pub(super) struct Flags {
         default_value = "2s"
     )]
     poll_interval: Interval,
+    /// Whether to read less often while nothing uses huge pages and more often while mapped pages are touched fast
+    #[arg(
+        long = "poll.adaptive",
+        env = "HUGETLB_EXPORTER_POLL_ADAPTIVE",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Collection",
+        value_name = "BOOL",
+        action = ArgAction::Set,
+        default_value_t = true
+    )]
+    poll_adaptive: bool,
     /// Also show containers and pods that hold, were granted and were refused no huge pages
     #[arg(
         long = "collector.idle",
@@ -257,6 +269,7 @@ impl From<Flags> for Config {
             telemetry_path: flags.telemetry_path,
             web_config: flags.web_config,
             poll_interval: flags.poll_interval,
+            adaptive: flags.poll_adaptive,
             thresholds: Thresholds {
                 show_idle: flags.idle,
                 muted_namespaces: flags.muted_namespaces,

@@ -37,9 +37,9 @@ impl Chains {
     /// Parents come before their children, so one way down and one way up do.
     pub(super) fn of(snapshot: &Snapshot) -> Self {
         let mut all = Self { chains: Vec::new(), starts: Vec::new() };
-        for cgroup in &snapshot.cgroups {
+        for cgroup in snapshot.cgroups.iter() {
             let start = all.chains.len();
-            for hugetlb in &cgroup.hugetlb {
+            for hugetlb in cgroup.hugetlb.iter() {
                 let above =
                     all.place(snapshot, cgroup, hugetlb).and_then(|place| all.chains.get(place));
                 let own = Chain::own(hugetlb);

@@ -26,7 +26,7 @@ pub struct Site {
 struct Level {
     directory: PathBuf,
     path: Arc<str>,
-    hugetlb: Vec<Hugetlb>,
+    hugetlb: Arc<[Hugetlb]>,
 }
 
 /// What becomes of a page that is asked for, by right.
@@ -159,7 +159,7 @@ impl Site {
     }
 
     fn figures(&self, page_size: PageSize) -> impl Iterator<Item = &Hugetlb> {
-        let levels = self.levels.iter().flat_map(|level| &level.hugetlb);
+        let levels = self.levels.iter().flat_map(|level| level.hugetlb.iter());
         levels.filter(move |hugetlb| hugetlb.page_size == page_size)
     }
 }
@@ -219,9 +219,9 @@ pub(super) mod tests {
     /// The same without the host's tree: only the own cgroup is seen.
     pub(in crate::probe) fn alone(version: CgroupVersion, container: Limits) -> Site {
         let mut snapshot = seen(version, container, (None, None));
-        let mut alone = snapshot.cgroups.remove(2);
+        let mut alone = snapshot.cgroups_mut().remove(2);
         (alone.path, alone.parent, alone.owner) = ("/".into(), None, Owner::Service.into());
-        snapshot.cgroups = vec![alone];
+        snapshot.cgroups = vec![alone].into();
         own(&mut snapshot).index = Some(0);
         Site::of(&snapshot, true)
     }
@@ -229,7 +229,7 @@ pub(super) mod tests {
     /// A pod on a node without a hugetlb controller.
     pub(in crate::probe) fn without_controller() -> Site {
         let mut snapshot = seen(CgroupVersion::V2, (None, None), (None, None));
-        snapshot.cgroups.clear();
+        snapshot.cgroups_mut().clear();
         snapshot.hierarchy = None;
         let ours = own(&mut snapshot);
         (ours.index, ours.has_controller) = (None, false);
@@ -252,7 +252,7 @@ pub(super) mod tests {
         assert_eq!(expect(&alone(v2, (None, None))), Unknown, "the pod's may be anything");
         assert_eq!(expect(&without_controller()), Refusal);
         let mut service = seen(v2, (None, None), (None, None));
-        service.cgroups = vec![];
+        service.cgroups = Arc::default();
         service = service.with("/system.slice", example::hugetlb(0, 0));
         own(&mut service).index = Some(0);
         assert_eq!(expect(&Site::of(&service, false)), Nothing(Exempt::NotInPod));

@@ -66,7 +66,7 @@ pub struct Cgroup {
     /// Read for containers with reserved pages to come, on machines with several nodes.
     pub memory_nodes: Reading<Vec<NumaNode>>,
     /// Its state, smallest page size first.
-    pub hugetlb: Vec<Hugetlb>,
+    pub hugetlb: Arc<[Hugetlb]>,
 }
 
 /// A cgroup's figures for one page size. Usage and reservation are hierarchical.
@@ -88,7 +88,8 @@ pub struct Hugetlb {
     pub failures: Failures,
     /// The most ever touched, v1 only: `hugetlb.2MB.max_usage_in_bytes`.
     pub max_usage: Reading<Bytes>,
-    /// Touched pages by NUMA node, `hugetlb.2MB.numa_stat`: `total=4194304 N0=4194304` (Linux 5.17 and newer).
+    /// Touched pages by NUMA node, `hugetlb.2MB.numa_stat`: `total=4194304 N0=4194304` (Linux 5.17 and newer). Read
+    /// on machines with several nodes.
     pub numa_usage: Reading<Vec<NumaUsage>>,
 }
 

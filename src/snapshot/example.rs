@@ -25,7 +25,7 @@ pub fn node(since_start: Duration) -> Snapshot {
         pools: Vec::new(),
         memory: Memory::default(),
         hierarchy: None,
-        cgroups: Vec::new(),
+        cgroups: Arc::default(),
         own: None,
         names: Arc::new(NameIndex::default()),
         declared: None,
@@ -72,6 +72,11 @@ pub fn id(number: u64) -> String {
 }
 
 impl Snapshot {
+    /// Its cgroups, to be changed.
+    pub fn cgroups_mut(&mut self) -> &mut Vec<Cgroup> {
+        Arc::make_mut(&mut self.cgroups)
+    }
+
     /// Adds a cgroup; its path says whose it is.
     pub fn with(mut self, path: &str, hugetlb: Hugetlb) -> Self {
         let inode = u64::try_from(self.cgroups.len()).expect("few") + 1;
@@ -80,13 +85,13 @@ impl Snapshot {
             .iter()
             .position(|cgroup| path.rsplit_once('/').is_some_and(|(up, _)| up == &*cgroup.path));
         let owner = Arc::new(Owner::of(path));
-        self.cgroups.push(Cgroup {
+        self.cgroups_mut().push(Cgroup {
             path: path.into(),
             inode,
             parent,
             owner,
             memory_nodes: Reading::Absent,
-            hugetlb: vec![hugetlb],
+            hugetlb: [hugetlb].into(),
         });
         self
     }
@@ -119,5 +124,17 @@ impl Snapshot {
         );
         self.names = Arc::new(index);
         self
+    }
+}
+
+impl Cgroup {
+    /// Its figures, to be changed.
+    pub fn hugetlb_mut(&mut self) -> &mut [Hugetlb] {
+        Arc::make_mut(&mut self.hugetlb)
+    }
+
+    /// Adds those of another size.
+    pub fn add_size(&mut self, hugetlb: Hugetlb) {
+        self.hugetlb = self.hugetlb.iter().cloned().chain([hugetlb]).collect();
     }
 }

@@ -44,7 +44,7 @@ pub struct Snapshot {
     /// Where the hugetlb controller was found; nothing where there is none.
     pub hierarchy: Option<Hierarchy>,
     /// Every cgroup that has hugetlb files, parents before their children.
-    pub cgroups: Vec<Cgroup>,
+    pub cgroups: Arc<Vec<Cgroup>>,
     /// The cgroup that the exporter itself is in, if it is found.
     pub own: Option<OwnCgroup>,
     /// What was known of names at that time.

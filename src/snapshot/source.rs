@@ -15,6 +15,8 @@ pub enum Source {
     Vmstat,
     /// The hugetlb hierarchy.
     Cgroups,
+    /// What the kernel tells of the hierarchy by itself; without, it is looked through at every poll.
+    Inotify,
     /// `/var/log/pods` and `/var/log/containers`.
     PodLogs,
     /// The kubelet's `/pods`.
@@ -33,6 +35,7 @@ impl fmt::Display for Source {
             Self::Meminfo => "meminfo",
             Self::Vmstat => "vmstat",
             Self::Cgroups => "cgroups",
+            Self::Inotify => "inotify",
             Self::PodLogs => "pod-logs",
             Self::Kubelet => "kubelet",
             Self::Mappings => "mappings",

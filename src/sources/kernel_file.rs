@@ -1,27 +1,67 @@
-//! Reading one small file of the kernel's.
+//! Reading one small file of the kernel's, once or again and again.
+//!
+//! An open costs several times a pread through a descriptor that was kept, but each kept file of a cgroup that was
+//! read pins some 5 kB of the kernel's memory, charged to us: so they are kept within a budget, and what is beyond it is
+//! opened each time.
 
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 
 use crate::snapshot::{Problems, Reading};
 
 /// No file that we read is longer: numa_stat of a machine with 1,024 nodes has about 30 kB.
-const LONGEST: u64 = 128 * 1024;
+const LONGEST: usize = 128 * 1024;
+
+/// Enough for all but a numa_stat of many nodes, meminfo and vmstat.
+const USUAL: usize = 4096;
 
 /// Reads files into one buffer that is used again and again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct KernelFiles {
     buffer: Vec<u8>,
+    descriptors: Descriptors,
+    /// The node's own files by path, a few dozen; none where nothing is to be kept.
+    of_node: Option<HashMap<PathBuf, File>>,
+}
+
+/// How many files of cgroups may be kept open. Each that is holds a token, so the count can't drift.
+#[derive(Debug, Default)]
+struct Descriptors {
+    most: usize,
+    token: Arc<()>,
+}
+
+/// A file of a cgroup that is kept open.
+#[derive(Debug)]
+pub(super) struct Kept {
+    file: File,
+    _token: Arc<()>,
 }
 
 /// The cgroup went away while it was read, as cgroups do.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Gone;
 
+impl Default for KernelFiles {
+    /// Nothing is kept: for a look or two.
+    fn default() -> Self {
+        Self { buffer: vec![0; USUAL], descriptors: Descriptors::default(), of_node: None }
+    }
+}
+
 impl KernelFiles {
+    /// Keeps the node's files open, and at most so many of cgroups.
+    pub(super) fn keeping(most: usize) -> Self {
+        let descriptors = Descriptors { most, ..Descriptors::default() };
+        Self { descriptors, of_node: Some(HashMap::new()), ..Self::default() }
+    }
+
     /// Reads and parses a file that may be missing; `expected` says what it should hold.
     pub(super) fn read<T>(
         &mut self,
@@ -30,41 +70,127 @@ impl KernelFiles {
         parse: impl FnOnce(&str) -> Option<T>,
         problems: &mut Problems,
     ) -> Reading<T> {
-        match self.read_text(path) {
-            Ok(text) => parse_or_complain(text, path, expected, parse, problems),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Reading::Absent,
-            Err(error) => {
-                problems.add(|| format!("can't read {}: {error}", path.display()));
-                Reading::Failed
-            }
-        }
+        let text = File::open(path).and_then(|file| whole(&file, &mut self.buffer));
+        reading(text, path, expected, parse, problems)
     }
 
-    /// Reads and parses a file of a cgroup that has been seen in its directory. Missing now, it means
-    /// that the cgroup is gone: ENOENT before the file is open, ENODEV after.
-    pub(super) fn read_listed<T>(
+    /// The same for a file of the node itself, which stays where it is and is read at every poll.
+    pub(super) fn read_of_node<T>(
         &mut self,
         path: &Path,
         expected: &str,
         parse: impl FnOnce(&str) -> Option<T>,
         problems: &mut Problems,
+    ) -> Reading<T> {
+        let kept = self.of_node.as_ref().and_then(|files| files.get(path));
+        if let Some(file) = kept
+            && let Ok(text) = whole(file, &mut self.buffer)
+        {
+            return parse_or_complain(text, || path.to_owned(), expected, parse, problems);
+        }
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) => return reading(Err(error), path, expected, parse, problems),
+        };
+        let text = whole(&file, &mut self.buffer);
+        let is_read = text.is_ok();
+        let reading = reading(text, path, expected, parse, problems);
+        match &mut self.of_node {
+            Some(files) if is_read => drop(files.insert(path.to_owned(), file)),
+            Some(files) => drop(files.remove(path)),
+            None => {}
+        }
+        reading
+    }
+
+    /// Reads and parses a file of a cgroup that has been seen in its directory: through `kept` where that is open, else
+    /// opened, and kept there if it is to be and the budget allows. Missing now, it means that the cgroup is gone:
+    /// ENOENT before the file is open, ENODEV after.
+    pub(super) fn read_listed<T>(
+        &mut self,
+        (kept, keep): (&mut Option<Kept>, bool),
+        path: impl Fn() -> PathBuf,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+        problems: &mut Problems,
     ) -> Result<Reading<T>, Gone> {
-        match self.read_text(path) {
+        let length = match kept {
+            Some(kept) => once(&kept.file, &mut self.buffer),
+            None => File::open(path()).and_then(|file| {
+                let length = once(&file, &mut self.buffer)?;
+                if keep {
+                    *kept = self.descriptors.keep(file);
+                }
+                Ok(length)
+            }),
+        };
+        match length.and_then(|length| text(&self.buffer, length)) {
             Ok(text) => Ok(parse_or_complain(text, path, expected, parse, problems)),
             Err(error) if is_gone(&error) => Err(Gone),
             Err(error) => {
-                problems.add(|| format!("can't read {}: {error}", path.display()));
+                problems.add(|| format!("can't read {}: {error}", path().display()));
                 Ok(Reading::Failed)
             }
         }
     }
+}
 
-    /// The file's text.
-    fn read_text(&mut self, path: &Path) -> io::Result<&str> {
-        self.buffer.clear();
-        File::open(path)?.take(LONGEST).read_to_end(&mut self.buffer)?;
-        let no_text = |_| io::Error::new(io::ErrorKind::InvalidData, "its bytes are no text");
-        std::str::from_utf8(&self.buffer).map_err(no_text)
+impl Descriptors {
+    fn keep(&self, file: File) -> Option<Kept> {
+        // One of the tokens is our own.
+        let is_left = Arc::strong_count(&self.token) <= self.most;
+        is_left.then(|| Kept { file, _token: Arc::clone(&self.token) })
+    }
+}
+
+/// The length of a file that the kernel makes in one piece: whoever reads less than there was room for has all of it.
+fn once(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    loop {
+        let length = file.read_at(buffer, 0)?;
+        if length < buffer.len() || length >= LONGEST {
+            return Ok(length);
+        }
+        buffer.resize(buffer.len() * 2, 0);
+    }
+}
+
+/// A file's text, which may come in pieces (vmstat does).
+fn whole<'a>(file: &File, buffer: &'a mut Vec<u8>) -> io::Result<&'a str> {
+    let mut length = 0;
+    loop {
+        let rest = buffer.get_mut(length..).unwrap_or_default();
+        match file.read_at(rest, length as u64)? {
+            0 => return text(buffer, length),
+            more => length += more,
+        }
+        if length == buffer.len() {
+            if length >= LONGEST {
+                return text(buffer, length);
+            }
+            buffer.resize(buffer.len() * 2, 0);
+        }
+    }
+}
+
+fn text(buffer: &[u8], length: usize) -> io::Result<&str> {
+    let no_text = |_| io::Error::new(io::ErrorKind::InvalidData, "its bytes are no text");
+    std::str::from_utf8(buffer.get(..length).unwrap_or_default()).map_err(no_text)
+}
+
+fn reading<T>(
+    text: io::Result<&str>,
+    path: &Path,
+    expected: &str,
+    parse: impl FnOnce(&str) -> Option<T>,
+    problems: &mut Problems,
+) -> Reading<T> {
+    match text {
+        Ok(text) => parse_or_complain(text, || path.to_owned(), expected, parse, problems),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Reading::Absent,
+        Err(error) => {
+            problems.add(|| format!("can't read {}: {error}", path.display()));
+            Reading::Failed
+        }
     }
 }
 
@@ -75,7 +201,7 @@ pub(super) fn is_gone(error: &io::Error) -> bool {
 
 fn parse_or_complain<T>(
     text: &str,
-    path: &Path,
+    path: impl FnOnce() -> PathBuf,
     expected: &str,
     parse: impl FnOnce(&str) -> Option<T>,
     problems: &mut Problems,
@@ -85,7 +211,10 @@ fn parse_or_complain<T>(
         None => {
             let found: String = text.chars().take(60).collect();
             problems.add(|| {
-                format!("can't understand {}: expected {expected}, found {found:?}", path.display())
+                format!(
+                    "can't understand {}: expected {expected}, found {found:?}",
+                    path().display()
+                )
             });
             Reading::Failed
         }
@@ -142,7 +271,8 @@ mod tests {
     fn a_listed_file_that_is_missing_means_that_the_cgroup_is_gone() {
         let mut files = KernelFiles::default();
         let read = files.read_listed(
-            Path::new("/nonexistent/x"),
+            (&mut None, false),
+            || "/nonexistent/x".into(),
             "a number",
             parse::number,
             &mut Problems::default(),

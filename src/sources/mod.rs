@@ -16,15 +16,17 @@ mod pods;
 mod pools;
 mod process;
 
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::identity::{ContainerCgroup, NameIndex, Owner, Runtime};
+use crate::identity::{NameIndex, Owner};
 use crate::snapshot::{
-    Cgroup, Declared, Health, Mappings, Probes, Problems, Snapshot, Source, SourceHealth, Taken,
+    Declared, Health, Mappings, Probes, Problems, Snapshot, Source, SourceHealth, Taken,
 };
-use cgroups::Cgroups;
+use cgroups::{Asked, Cgroups};
 use kernel_file::KernelFiles;
+use pools::Pools;
 
 pub use kubelet::{Answer, Endpoint, Kubelet, KubeletUrl, parse_quantity, read_pods};
 pub use mappings::{of_processes as mappings_of, scan as scan_mappings};
@@ -99,13 +101,35 @@ pub enum Search {
 pub struct Reader {
     roots: Roots,
     files: KernelFiles,
+    pools: Pools,
     cgroups: Cgroups,
 }
 
 impl Reader {
     /// A reader of the files below these roots.
     pub fn new(roots: Roots) -> Self {
-        Self { roots, files: KernelFiles::default(), cgroups: Cgroups::default() }
+        Self {
+            roots,
+            files: KernelFiles::default(),
+            pools: Pools::default(),
+            cgroups: Cgroups::default(),
+        }
+    }
+
+    /// A reader that stays: it keeps at most so many files of cgroups open, and has the kernel tell what it can.
+    pub fn resident(roots: Roots, most_kept: usize) -> Self {
+        let (files, cgroups) = (KernelFiles::keeping(most_kept), Cgroups::watching());
+        Self { files, cgroups, ..Self::new(roots) }
+    }
+
+    /// Readable when the kernel says that something was refused, where it says that.
+    pub fn refusals(&self) -> Option<BorrowedFd<'_>> {
+        self.cgroups.refusals()
+    }
+
+    /// Whether something was refused to anybody but our own pod since the last read, or since this was last asked.
+    pub fn heed_refusals(&mut self) -> bool {
+        self.cgroups.heed_refusals(&mut self.files)
     }
 
     /// Reads everything once.
@@ -114,11 +138,12 @@ impl Reader {
         let mut health = |source, problems| sources.push(SourceHealth::new(source, problems));
 
         let mut problems = Problems::default();
-        let mut pools = pools::read(&self.roots.sys, &mut self.files, &mut problems);
+        let mut pools =
+            self.pools.read(&self.roots.sys, taken.since_start, &mut self.files, &mut problems);
         health(Source::Pools, problems);
 
         let mut problems = Problems::default();
-        if pools::read_nodes(&self.roots.sys, &mut self.files, &mut pools, &mut problems) {
+        if self.pools.read_nodes(&mut self.files, &mut pools, &mut problems) {
             health(Source::Numa, problems);
         }
 
@@ -128,15 +153,20 @@ impl Reader {
         health(Source::Vmstat, vmstat);
 
         let numa = pools.iter().any(|pool| pool.nodes.len() > 1);
+        let Aside { names, declared, mappings, probes, web_config } = aside;
+        let asked = Asked {
+            roots: &self.roots,
+            now: taken.since_start,
+            numa,
+            names: Arc::clone(&names.index),
+        };
         let mut problems = Problems::default();
-        let mut cgroups = self.cgroups.read(&self.roots, numa, &mut self.files, &mut problems);
-        let own = self.cgroups.own_among(&cgroups);
+        let cgroups = self.cgroups.read(&asked, &mut self.files, &mut problems);
         health(Source::Cgroups, problems);
 
         let pods_here = cgroups.iter().any(|cgroup| matches!(&*cgroup.owner, Owner::Pod(_)));
-        let Aside { names, declared, mappings, probes, web_config } = aside;
-        tell_runtimes(&mut cgroups, &names.index);
         let of = |source, health| SourceHealth { source, health, is_missing: false };
+        sources.extend(self.cgroups.notifications().map(|health| of(Source::Inotify, health)));
         sources.extend(
             names
                 .search
@@ -152,25 +182,12 @@ impl Reader {
             memory,
             hierarchy: self.cgroups.hierarchy().cloned(),
             cgroups,
-            own,
+            own: self.cgroups.own(),
             names: names.index,
             declared: declared.map(|found| found.facts),
             mappings: mappings.map(|found| found.facts),
             probes,
             sources,
-        }
-    }
-}
-
-/// Says what made the containers whose cgroups don't tell, where the kubelet told it.
-fn tell_runtimes(cgroups: &mut [Cgroup], names: &NameIndex) {
-    for cgroup in cgroups {
-        if let Owner::Container(container) = &*cgroup.owner
-            && container.runtime == Runtime::Unknown
-            && let Some(runtime) = names.runtime(&container.pod.uid, &container.id)
-        {
-            cgroup.owner =
-                Arc::new(Owner::Container(ContainerCgroup { runtime, ..container.clone() }));
         }
     }
 }

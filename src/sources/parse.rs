@@ -1,6 +1,6 @@
 //! The formats of the kernel's files, parsed from text alone. No input panics.
 
-use crate::snapshot::{Limit, NumaUsage};
+use crate::snapshot::{CgroupVersion, Limit, NumaUsage};
 use crate::units::{Bytes, NumaNode, PageSize, Pages};
 
 /// `134217728\n`
@@ -90,19 +90,31 @@ pub fn vmstat(text: &str, field: &str) -> Option<Option<u64>> {
     }
 }
 
-/// What a cgroup's file tells, from the part of its name after the page size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a cgroup's file tells, from the part of its name after the page size. In the order in which they are read: the
+/// two that are compared with each other right after one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum FileKind {
     Usage,
-    Limit,
     Reserved,
+    MaxUsage,
+    NumaStat,
+    Limit,
     ReservationLimit,
     Events,
     EventsLocal,
     Failcnt,
     ReservedFailcnt,
-    MaxUsage,
-    NumaStat,
+}
+
+impl FileKind {
+    /// Whether that version of the hierarchy has it.
+    pub(super) fn is_of(self, version: CgroupVersion) -> bool {
+        match self {
+            Self::Events | Self::EventsLocal => version == CgroupVersion::V2,
+            Self::Failcnt | Self::ReservedFailcnt => version == CgroupVersion::V1,
+            _ => true,
+        }
+    }
 }
 
 /// `hugetlb.2MB.rsvd.current`; nothing for files that tell nothing we need.

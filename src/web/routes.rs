@@ -135,10 +135,12 @@ async fn status_page<B>(site: &Site, request: &Request<B>) -> Answer {
 
 fn healthy(site: &Site) -> Answer {
     let now = Instant::now().saturating_duration_since(site.started);
-    let last =
-        site.view.borrow().as_ref().map(|view| view.snapshot.taken.since_start).unwrap_or_default();
+    let (last, interval) = match &*site.view.borrow() {
+        Some(view) => (view.snapshot.taken.since_start, view.poll.next),
+        None => (Duration::ZERO, site.poll_interval),
+    };
     let age = now.saturating_sub(last);
-    if age <= STUCK.max(site.poll_interval * 3) {
+    if age <= STUCK.max(interval * 3) {
         text(StatusCode::OK, "healthy")
     } else {
         text(StatusCode::SERVICE_UNAVAILABLE, &format!("no snapshot for {} s", age.as_secs()))

@@ -60,7 +60,7 @@ mod tests {
     fn none() -> Node {
         Node::new().but(|snapshot| {
             snapshot.hierarchy = None;
-            snapshot.cgroups.clear();
+            snapshot.cgroups_mut().clear();
         })
     }
 
@@ -75,7 +75,7 @@ mod tests {
     fn a_controller_that_is_not_passed_down() {
         let node = Node::new().pod(Some(1)).container("c", None, (0, 0));
         assert!(node.findings("controller-missing").is_empty());
-        let stopped = node.but(|snapshot| snapshot.cgroups.truncate(1));
+        let stopped = node.but(|snapshot| snapshot.cgroups_mut().truncate(1));
         assert_eq!(stopped.findings("controller-missing").len(), 1);
         assert!(Node::new().findings("controller-missing").is_empty(), "a node without pods");
     }
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(found(with(none(), |it| it.add_missing(|| "there is none".to_owned()))), 1);
         let stopped = || {
             let node = Node::new().pod(Some(1)).container("c", None, (0, 0));
-            node.but(|snapshot| snapshot.cgroups.truncate(1))
+            node.but(|snapshot| snapshot.cgroups_mut().truncate(1))
         };
         assert_eq!(found(with(stopped(), unread)), 0);
         assert_eq!(found(with(stopped(), |_| {})), 1);

@@ -58,9 +58,9 @@ mod tests {
             assert_eq!(findings.len(), found, "{kernel:?} {spec}");
         }
         let idle = node(Some(0), 64).but(|snapshot| {
-            for cgroup in &mut snapshot.cgroups {
-                cgroup.hugetlb[0].usage = Reading::Present(Bytes::ZERO);
-                cgroup.hugetlb[0].reserved = Reading::Present(Bytes::ZERO);
+            for cgroup in snapshot.cgroups_mut() {
+                cgroup.hugetlb_mut()[0].usage = Reading::Present(Bytes::ZERO);
+                cgroup.hugetlb_mut()[0].reserved = Reading::Present(Bytes::ZERO);
             }
         });
         assert_eq!(idle.findings("declared-limit-not-set").len(), 1, "before it tries");

@@ -61,8 +61,8 @@ impl Node {
     /// A container of the pod's, with a name; what it holds its pod and kubepods hold too.
     pub(crate) fn container(mut self, name: &str, pages: Option<u64>, held: (u64, u64)) -> Self {
         self.containers += 1;
-        for above in self.snapshot.cgroups.iter_mut().take(2) {
-            let hugetlb = &mut above.hugetlb[0];
+        for above in self.snapshot.cgroups_mut().iter_mut().take(2) {
+            let hugetlb = &mut above.hugetlb_mut()[0];
             hugetlb.reserved = hugetlb.reserved.plus(Reading::Present(Bytes(held.0 * PG)));
             hugetlb.usage = hugetlb.usage.plus(Reading::Present(Bytes(held.1 * PG)));
         }
@@ -97,9 +97,9 @@ impl Node {
     /// Refusals that v2 counted in the pod and its first container.
     pub(crate) fn refused(self, count: u64) -> Self {
         self.but(|snapshot| {
-            for cgroup in snapshot.cgroups.iter_mut().skip(1).take(2) {
+            for cgroup in snapshot.cgroups_mut().iter_mut().skip(1).take(2) {
                 let hierarchical = Reading::Present(count);
-                cgroup.hugetlb[0].failures =
+                cgroup.hugetlb_mut()[0].failures =
                     Failures::V2 { hierarchical, local: Reading::Present(count) };
             }
         })

@@ -99,7 +99,7 @@ mod tests {
         Node::new().pod(None).container("a", None, (40, 10)).container("b", None, (30, 10)).but(
             |snapshot| {
                 snapshot.pools[0].nodes = (0..).zip(free).map(part).collect();
-                for (cgroup, nodes) in snapshot.cgroups[2..].iter_mut().zip(bound) {
+                for (cgroup, nodes) in snapshot.cgroups_mut()[2..].iter_mut().zip(bound) {
                     cgroup.memory_nodes =
                         Reading::Present(nodes.iter().map(|node| NumaNode(*node)).collect());
                 }

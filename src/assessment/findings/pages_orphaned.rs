@@ -43,7 +43,7 @@ mod tests {
         let node = Node::new().pod(Some(64)).container("c", None, (9, 3));
         assert!(node.findings("pages-orphaned").is_empty());
         let left = node.but(|snapshot| {
-            snapshot.cgroups[0].hugetlb[0].usage = Reading::Present(Bytes(5 * PG));
+            snapshot.cgroups_mut()[0].hugetlb_mut()[0].usage = Reading::Present(Bytes(5 * PG));
         });
         assert_eq!(left.findings("pages-orphaned")[0].figures[0].value, 2 * PG);
     }

@@ -44,8 +44,10 @@ mod tests {
 
     fn fallback(refused: u64) -> Node {
         let node = Node::new().pod(Some(0)).container("postgres", None, (0, 0));
-        node.but(|snapshot| snapshot.cgroups[1].hugetlb[0].reservation_limit = limit(Some(0)))
-            .refused(refused)
+        node.but(|snapshot| {
+            snapshot.cgroups_mut()[1].hugetlb_mut()[0].reservation_limit = limit(Some(0))
+        })
+        .refused(refused)
     }
 
     #[test]
@@ -67,7 +69,7 @@ mod tests {
     fn of_a_container_that_lived_too_shortly_its_pod_tells() {
         let gone = |refused| {
             fallback(refused).but(|snapshot| {
-                snapshot.cgroups.truncate(2);
+                snapshot.cgroups_mut().truncate(2);
                 snapshot.names = std::sync::Arc::default();
             })
         };

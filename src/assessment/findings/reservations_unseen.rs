@@ -19,7 +19,7 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     let pods =
         facts.snapshot.cgroups.iter().filter(|cgroup| matches!(&*cgroup.owner, Owner::Pod(_)));
     let unseen = pods
-        .flat_map(|pod| &pod.hugetlb)
+        .flat_map(|pod| pod.hugetlb.iter())
         .any(|hugetlb| hugetlb.reserved == Reading::Absent && hugetlb.usage.present().is_some());
     if unseen {
         findings.push(RULE.finding(
@@ -42,8 +42,8 @@ mod tests {
         let node = Node::new().pod(Some(64)).container("c", None, (9, 3));
         assert!(node.findings("reservations-unseen").is_empty());
         let old = node.but(|snapshot| {
-            for cgroup in &mut snapshot.cgroups {
-                cgroup.hugetlb[0].reserved = Reading::Absent;
+            for cgroup in snapshot.cgroups_mut() {
+                cgroup.hugetlb_mut()[0].reserved = Reading::Absent;
             }
         });
         assert_eq!(old.findings("reservations-unseen").len(), 1);

@@ -173,8 +173,9 @@ mod tests {
     #[test]
     fn not_where_the_mapping_fails() {
         let node = Node::new().pod(Some(0)).container("c", None, (0, 0));
-        let node =
-            node.but(|snapshot| snapshot.cgroups[1].hugetlb[0].reservation_limit = limit(Some(0)));
+        let node = node.but(|snapshot| {
+            snapshot.cgroups_mut()[1].hugetlb_mut()[0].reservation_limit = limit(Some(0))
+        });
         assert!(node.findings("trap-armed").is_empty());
     }
 
@@ -197,7 +198,9 @@ mod tests {
         let with = |own, pod| {
             let node = Node::new().pod(Some(128)).container("postgres", Some(128), (100, 100));
             let node = node.container("initdb", own, (0, 0));
-            node.but(|snapshot| snapshot.cgroups[1].hugetlb[0].reservation_limit = limit(pod))
+            node.but(|snapshot| {
+                snapshot.cgroups_mut()[1].hugetlb_mut()[0].reservation_limit = limit(pod)
+            })
         };
         let found = with(Some(0), Some(128)).findings("trap-armed");
         assert_eq!(found.len(), 1);
@@ -207,8 +210,9 @@ mod tests {
         assert!(with(None, Some(128)).findings("trap-armed").is_empty());
         let unguarded = with(Some(0), None).findings("trap-armed");
         assert!(unguarded.is_empty(), "without reservation limits the pods tell");
-        let fails = with(Some(0), Some(128))
-            .but(|snapshot| snapshot.cgroups[3].hugetlb[0].reservation_limit = limit(Some(0)));
+        let fails = with(Some(0), Some(128)).but(|snapshot| {
+            snapshot.cgroups_mut()[3].hugetlb_mut()[0].reservation_limit = limit(Some(0))
+        });
         assert!(fails.findings("trap-armed").is_empty(), "its mapping is refused");
         let inner = with(None, Some(128)).but(|snapshot| {
             let path = format!("{}/container", snapshot.cgroups[3].path);

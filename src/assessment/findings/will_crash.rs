@@ -270,7 +270,8 @@ mod tests {
     #[test]
     fn a_tier_with_a_limit_is_found_by_its_path() {
         let mut snapshot = Node::new().pod(Some(100)).container("a", None, (60, 5)).snapshot();
-        snapshot.cgroups[0].hugetlb[0].limit = Reading::Present(Limit::At(Bytes(40 * PG)));
+        snapshot.cgroups_mut()[0].hugetlb_mut()[0].limit =
+            Reading::Present(Limit::At(Bytes(40 * PG)));
         let found = super::super::example::findings_of(&snapshot, "will-crash");
         assert_eq!(found.len(), 1);
         assert!(found[0].sentence.starts_with("Cgroup /kubepods "), "{}", found[0].sentence);

@@ -60,7 +60,7 @@ mod tests {
         let gi = PageSize::from_bytes(1 << 30).expect("a power of two");
         let large = Hugetlb { page_size: gi, ..figures(Some(2048), (0, 0)) };
         let node = Node::new().pod(Some(granted)).container("c", None, (64, 0));
-        node.but(|snapshot| snapshot.cgroups[1].hugetlb.push(large))
+        node.but(|snapshot| snapshot.cgroups_mut()[1].add_size(large))
     }
 
     #[test]

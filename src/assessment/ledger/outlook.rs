@@ -124,7 +124,7 @@ pub(super) fn of_accounts(
 ) -> Vec<Outlook> {
     let mut chains: Vec<Chain> = Vec::with_capacity(accounts.len());
     let mut outlooks = Vec::with_capacity(accounts.len());
-    for (index, (account, cgroup)) in accounts.iter_mut().zip(&snapshot.cgroups).enumerate() {
+    for (index, (account, cgroup)) in accounts.iter_mut().zip(snapshot.cgroups.iter()).enumerate() {
         let above = account.parent.and_then(|parent| chains.get(parent)).copied();
         let own = account.outstanding(pool);
         let mut chain = Chain::of(account, &cgroup.owner, own, above.unwrap_or_default());

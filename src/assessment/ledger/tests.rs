@@ -105,11 +105,11 @@ fn one_unreadable_container_costs_no_other_its_figures() {
     let (a, b) = (c(1), c(2));
     let mut snapshot =
         tree(&[(POD, Some(100), (90, 10)), (&a, Some(20), (60, 5)), (&b, Some(30), (30, 5))]);
-    snapshot.cgroups[1].hugetlb[0].reserved = Reading::Failed;
+    snapshot.cgroups_mut()[1].hugetlb_mut()[0].reserved = Reading::Failed;
     assert_eq!(outlook(&snapshot, &a).shortfall, Reading::Failed);
     assert_eq!(short(&snapshot, &b), Some(0));
     assert_eq!(short(&snapshot, POD), Some(0), "all of it together is within the limit");
-    snapshot.cgroups[0].hugetlb[0].limit = limit(Some(80));
+    snapshot.cgroups_mut()[0].hugetlb_mut()[0].limit = limit(Some(80));
     assert_eq!(outlook(&snapshot, POD).shortfall, Reading::Failed, "it depends on the unknown one");
 }
 
@@ -154,7 +154,7 @@ fn the_failure_mode_is_that_of_the_next_mapping() {
     ] {
         let mut snapshot = tree(&[(POD, pod, (0, 0)), (&a, container, (0, 0))]);
         for (cgroup, reservation) in [1, 0].into_iter().zip(reservations) {
-            snapshot.cgroups[cgroup].hugetlb[0].reservation_limit = limit(reservation);
+            snapshot.cgroups_mut()[cgroup].hugetlb_mut()[0].reservation_limit = limit(reservation);
         }
         let got = outlook(&snapshot, &a).failure_mode;
         assert_eq!(got, Reading::Present(mode), "{container:?} {pod:?} {reservations:?}");
@@ -184,7 +184,7 @@ fn what_is_mapped_without_a_reservation_counts_once_it_is_looked_for() {
     assert_eq!(short(&mapped(plain.clone(), 60, 10, false), POD), Some(10));
     assert_eq!(short(&mapped(plain.clone(), 50, 10, false), POD), Some(0));
     let mut limited = mapped(plain, 50, 10, false);
-    limited.cgroups[0].hugetlb[0].reservation_limit = limit(Some(45));
+    limited.cgroups_mut()[0].hugetlb_mut()[0].reservation_limit = limit(Some(45));
     let outlook = outlook(&limited, POD);
     assert_eq!(outlook.shortfall.present(), Some(Bytes(5 * PG)));
     assert_eq!(outlook.short_of, Some(ShortOf::ReservationLimit));
@@ -200,7 +200,7 @@ fn what_no_pool_can_give_is_short_even_without_a_limit() {
     assert_eq!(outlook(&snapshot, &a).short_of, Some(ShortOf::Pool));
     // The pod's limit refuses before the pool is asked.
     let mut limited = snapshot;
-    limited.cgroups[0].hugetlb[0].limit = limit(Some(500));
+    limited.cgroups_mut()[0].hugetlb_mut()[0].limit = limit(Some(500));
     assert_eq!((short(&limited, &a), short(&limited, POD)), (None, Some(1)));
 }
 
@@ -290,7 +290,7 @@ proptest! {
         let to_touch = |(reserved, used): (u64, u64)| reserved.saturating_sub(used);
         let all = to_touch(a) + to_touch(b) + to_touch(more);
         let mut snapshot = to_come(tree(&[("/kubepods", None, (0, 0))]), all);
-        snapshot.cgroups.clear();
+        snapshot.cgroups_mut().clear();
         for (path, limit, held) in cgroups {
             snapshot = snapshot.with(path, figures(limit, held));
         }

@@ -142,7 +142,7 @@ fn foreign_beside(pod: &Account, account: &Account) -> Bytes {
 /// Pages that pods and services, or containers in them, are charged for and have not reserved themselves. What
 /// one container of a pod reserves and another touches may be the same pages, or not.
 fn foreign_of_all(accounts: &[Account], snapshot: &Snapshot, pods: &[Option<usize>]) -> Bytes {
-    let all = accounts.iter().zip(&snapshot.cgroups).zip(pods).enumerate();
+    let all = accounts.iter().zip(snapshot.cgroups.iter()).zip(pods).enumerate();
     let alone = all.filter(|(index, ((account, cgroup), pod))| match pod {
         Some(pod) => pod == index,
         None => *cgroup.owner != Owner::Tier && account.foreign_below == Bytes::ZERO,

@@ -81,6 +81,20 @@ pub(super) const FAMILIES: &[Family] = &[
         },
     ),
     plain(
+        "hugetlb_exporter_woken_polls_total",
+        Kind::Counter,
+        "Snapshots taken at once because a page was refused somewhere (cgroup v2), among all.",
+        |view, samples| {
+            samples.push([], as_f64(view.poll.woken));
+        },
+    ),
+    plain(
+        "hugetlb_exporter_poll_interval_seconds",
+        Kind::Gauge,
+        "The time to the next snapshot: longer while nothing uses huge pages, shorter while mapped pages are touched fast.",
+        |view, samples| samples.push([], view.poll.next.as_secs_f64()),
+    ),
+    plain(
         "hugetlb_exporter_mappings_looks_total",
         Kind::Counter,
         "Looks at what processes have mapped that were brought to an end (only with --collector.mappings).",

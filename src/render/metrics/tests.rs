@@ -16,7 +16,13 @@ fn view(snapshot: Snapshot) -> View {
     let mut history = History::new(Retention { hold_back: Duration::ZERO, ..Retention::default() });
     history.update(&snapshot);
     let assessment = assess(&snapshot, &history, &Thresholds::default());
-    let poll = Poll { number: 1, duration: Duration::ZERO, process: Reading::Absent };
+    let poll = Poll {
+        number: 1,
+        woken: 0,
+        duration: Duration::ZERO,
+        next: Duration::ZERO,
+        process: Reading::Absent,
+    };
     View { snapshot, assessment, incidents: Incidents::default(), poll }
 }
 

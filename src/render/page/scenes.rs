@@ -165,7 +165,13 @@ fn seen(snapshots: &[Snapshot]) -> View {
         snapshot,
         assessment,
         incidents,
-        poll: Poll { number: 31, duration: Duration::from_micros(2_340), process },
+        poll: Poll {
+            number: 31,
+            woken: 0,
+            duration: Duration::from_micros(2_340),
+            next: Duration::from_secs(2),
+            process,
+        },
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::tree::Tree;
 use crate::identity::Owner;
-use crate::snapshot::{Cgroup, CgroupVersion, Hierarchy, Problems, Reading};
+use crate::snapshot::{CgroupVersion, Hierarchy, Problems, Reading};
 use crate::sources::kernel_file::KernelFiles;
 use crate::sources::parse;
 use crate::units::NumaNode;
@@ -11,27 +12,38 @@ use crate::units::NumaNode;
 const EXPECTED: &str = "a list of NUMA nodes such as 0-1,3";
 
 /// Adds to each container that has mapped more than it touched the nodes that the rest may come from. The
-/// memory manager binds containers, not pods; where the controller is not passed down, what is above counts.
+/// memory manager binds containers, not pods; where the controller is not passed down, what is above counts. Whether
+/// anything is not as it was.
 pub(super) fn read(
-    cgroups: &mut [Cgroup],
+    tree: &mut Tree,
     hierarchy: &Hierarchy,
     files: &mut KernelFiles,
     problems: &mut Problems,
-) {
+) -> bool {
     let (root, name) = match hierarchy.version {
         CgroupVersion::V2 => (hierarchy.root.clone(), "cpuset.mems.effective"),
         // v1's controllers are mounted side by side.
         CgroupVersion::V1 => (beside(&hierarchy.root), "cpuset.effective_mems"),
     };
-    for cgroup in cgroups {
-        let to_come = cgroup
-            .hugetlb
-            .iter()
-            .any(|hugetlb| hugetlb.reserved.present() > hugetlb.usage.present());
-        if to_come && matches!(*cgroup.owner, Owner::Container(_)) {
-            cgroup.memory_nodes = nearest(&root, &cgroup.path, name, files, problems);
+    let mut changed = false;
+    for id in tree.order().to_vec() {
+        let Some(node) = tree.node_mut(id) else { continue };
+        if !matches!(*node.owner, Owner::Container(_)) {
+            continue;
         }
+        let to_come = node.sizes.iter().any(|size| {
+            let facts = size.facts();
+            facts.reserved.present() > facts.usage.present()
+        });
+        let nodes = if to_come {
+            nearest(&root, &node.path, name, files, problems)
+        } else {
+            Reading::Absent
+        };
+        changed |= nodes != node.memory_nodes;
+        node.memory_nodes = nodes;
     }
+    changed
 }
 
 fn beside(root: &Path) -> PathBuf {

@@ -1,120 +1,225 @@
-//! The files of one cgroup. v1 and v2 differ only in them.
+//! The files of one cgroup for one page size. v1 and v2 differ only in them.
 
 use std::path::Path;
 
-use super::tree::Directory;
-use crate::snapshot::{CgroupVersion, Failures, Hugetlb, Problems, Reading};
-use crate::sources::kernel_file::{Gone, KernelFiles};
+use super::listing::SizeNames;
+use crate::snapshot::{CgroupVersion, Failures, Hugetlb, Limit, NumaUsage, Problems, Reading};
+use crate::sources::kernel_file::{Gone, Kept, KernelFiles};
 use crate::sources::parse::{self, FileKind};
-use crate::units::PageSize;
+use crate::units::{Bytes, PageSize};
 
-/// A cgroup's state for each page size it has files for, smallest first.
-pub(super) fn read(
-    directory: &Directory,
-    version: CgroupVersion,
-    files: &mut KernelFiles,
-    problems: &mut Problems,
-) -> Result<Vec<Hugetlb>, Gone> {
-    let mut states: Vec<State> = Vec::new();
-    for (page_size, kind, name) in &directory.files {
-        if states.last().is_none_or(|last| last.hugetlb.page_size != *page_size) {
-            states.push(State::new(*page_size));
-        }
-        if let Some(state) = states.last_mut() {
-            state.read_file(*kind, &directory.location.join(name), files, problems)?;
-        }
-    }
-    Ok(states.into_iter().map(|state| state.finish(version)).collect())
+/// What is read again and again while huge pages are in use.
+const OF_USE: [FileKind; 2] = [FileKind::Usage, FileKind::Reserved];
+
+/// What somebody sets.
+pub(super) const LIMITS: [FileKind; 2] = [FileKind::Limit, FileKind::ReservationLimit];
+
+/// Where a cgroup's files of one size are.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) directory: &'a Path,
+    pub(super) names: &'a SizeNames,
 }
 
-/// What was read so far of one page size.
-struct State {
-    hugetlb: Hugetlb,
-    events: Reading<u64>,
-    events_local: Reading<u64>,
-    failcnt: Reading<u64>,
-    reserved_failcnt: Reading<u64>,
+/// What reading takes: the means, and where to complain.
+pub(super) struct Reads<'a> {
+    pub(super) files: &'a mut KernelFiles,
+    pub(super) problems: &'a mut Problems,
+    /// Whether anything was read that is not as it was.
+    pub(super) changed: bool,
 }
 
-impl State {
-    fn new(page_size: PageSize) -> Self {
-        let hugetlb = Hugetlb {
+/// A cgroup's figures for one page size, as they were last read.
+#[derive(Debug)]
+pub(super) struct SizeFiles {
+    facts: Hugetlb,
+    /// Whether they changed since they were last shown.
+    pub(super) changed: bool,
+    /// Files that stay open.
+    kept: Vec<(FileKind, Kept)>,
+    /// Whether pages are mapped or touched, or that is not known: then it is read at every poll.
+    pub(super) in_use: bool,
+    /// In which poll it was last read as one that may be in use.
+    pub(super) read_in: u64,
+    /// Whether a notification tells when a limit is set.
+    pub(super) limits_watched: bool,
+    /// v2: the count of refusals up to which the cgroups below were looked through.
+    pub(super) followed: Option<u64>,
+}
+
+impl SizeFiles {
+    /// Nothing was read yet.
+    pub(super) fn new(page_size: PageSize, version: CgroupVersion) -> Self {
+        let failures = match version {
+            CgroupVersion::V2 => {
+                Failures::V2 { hierarchical: Reading::Absent, local: Reading::Absent }
+            }
+            CgroupVersion::V1 => {
+                Failures::V1 { faults: Reading::Absent, reservations: Reading::Absent }
+            }
+        };
+        let facts = Hugetlb {
             page_size,
             usage: Reading::Absent,
             limit: Reading::Absent,
             reserved: Reading::Absent,
             reservation_limit: Reading::Absent,
-            failures: Failures::V2 { hierarchical: Reading::Absent, local: Reading::Absent },
+            failures,
             max_usage: Reading::Absent,
             numa_usage: Reading::Absent,
         };
         Self {
-            hugetlb,
-            events: Reading::Absent,
-            events_local: Reading::Absent,
-            failcnt: Reading::Absent,
-            reserved_failcnt: Reading::Absent,
+            facts,
+            changed: true,
+            kept: Vec::new(),
+            in_use: true,
+            read_in: 0,
+            limits_watched: false,
+            followed: None,
         }
     }
 
-    fn read_file(
+    /// What was last read.
+    pub(super) fn facts(&self) -> &Hugetlb {
+        &self.facts
+    }
+
+    /// Whether a figure was there and could not be had: then it is tried again, and complained of, at every poll.
+    pub(super) fn has_failed(&self) -> bool {
+        let facts = &self.facts;
+        let bytes = [&facts.usage, &facts.reserved, &facts.max_usage];
+        let (Failures::V2 { hierarchical: first, local: second }
+        | Failures::V1 { faults: first, reservations: second }) = facts.failures;
+        bytes.contains(&&Reading::Failed)
+            || [facts.limit, facts.reservation_limit].contains(&Reading::Failed)
+            || [first, second].contains(&Reading::Failed)
+            || facts.numa_usage == Reading::Failed
+    }
+
+    /// Whether nothing is mapped and nothing touched, for certain.
+    fn is_unused(&self) -> bool {
+        [self.facts.usage, self.facts.reserved].into_iter().all(|reading| match reading {
+            Reading::Present(bytes) => bytes == Bytes::ZERO,
+            Reading::Absent => true,
+            Reading::Failed => false,
+        })
+    }
+
+    /// v2: refusals here and below.
+    pub(super) fn events(&self) -> Reading<u64> {
+        match self.facts.failures {
+            Failures::V2 { hierarchical, .. } => hierarchical,
+            Failures::V1 { .. } => Reading::Absent,
+        }
+    }
+
+    /// Lets go of the files that are open.
+    pub(super) fn close(&mut self) {
+        self.kept = Vec::new();
+    }
+
+    /// Reads what is in use, and if anything is, what goes with it.
+    pub(super) fn read_use(
         &mut self,
-        kind: FileKind,
-        path: &Path,
-        files: &mut KernelFiles,
-        problems: &mut Problems,
+        beside: &[FileKind],
+        place: Place<'_>,
+        reads: &mut Reads<'_>,
     ) -> Result<(), Gone> {
-        const USAGE: &str = "bytes below 2^62";
-        const LIMIT: &str = "`max` or bytes";
-        const NUMA: &str = "`total=<bytes> N0=<bytes> ...`";
-        let hugetlb = &mut self.hugetlb;
-        match kind {
-            FileKind::Usage => {
-                hugetlb.usage = files.read_listed(path, USAGE, parse::usage, problems)?;
-            }
-            FileKind::Reserved => {
-                hugetlb.reserved = files.read_listed(path, USAGE, parse::usage, problems)?;
-            }
-            FileKind::MaxUsage => {
-                hugetlb.max_usage = files.read_listed(path, USAGE, parse::usage, problems)?;
-            }
-            FileKind::Limit => {
-                hugetlb.limit = files.read_listed(path, LIMIT, parse::limit, problems)?;
-            }
-            FileKind::ReservationLimit => {
-                hugetlb.reservation_limit =
-                    files.read_listed(path, LIMIT, parse::limit, problems)?;
-            }
-            FileKind::NumaStat => {
-                hugetlb.numa_usage = files.read_listed(path, NUMA, parse::numa_stat, problems)?;
-            }
-            FileKind::Events => {
-                self.events = files.read_listed(path, "`max <number>`", parse::events, problems)?;
-            }
-            FileKind::EventsLocal => {
-                self.events_local =
-                    files.read_listed(path, "`max <number>`", parse::events, problems)?;
-            }
-            FileKind::Failcnt => {
-                self.failcnt = files.read_listed(path, "a number", parse::number, problems)?;
-            }
-            FileKind::ReservedFailcnt => {
-                self.reserved_failcnt =
-                    files.read_listed(path, "a number", parse::number, problems)?;
+        self.read(&OF_USE, true, place, reads)?;
+        self.in_use = !self.is_unused();
+        if self.in_use { self.read(beside, true, place, reads) } else { Ok(()) }
+    }
+
+    /// Reads some of its files, those that exist.
+    pub(super) fn read(
+        &mut self,
+        kinds: &[FileKind],
+        keep: bool,
+        place: Place<'_>,
+        reads: &mut Reads<'_>,
+    ) -> Result<(), Gone> {
+        for kind in kinds {
+            if let Some(name) = place.names.of(*kind) {
+                self.read_one(*kind, (place.directory, name), keep, reads)?;
             }
         }
         Ok(())
     }
 
-    fn finish(self, version: CgroupVersion) -> Hugetlb {
-        let failures = match version {
-            CgroupVersion::V2 => {
-                Failures::V2 { hierarchical: self.events, local: self.events_local }
+    fn read_one(
+        &mut self,
+        kind: FileKind,
+        (directory, name): (&Path, &str),
+        keep: bool,
+        reads: &mut Reads<'_>,
+    ) -> Result<(), Gone> {
+        const USAGE: &str = "bytes below 2^62";
+        const LIMIT: &str = "`max` or bytes";
+        const NUMA: &str = "`total=<bytes> N0=<bytes> ...`";
+        const EVENTS: &str = "`max <number>`";
+        let position = self.kept.iter().position(|(open, _)| *open == kind);
+        let mut file = position.map(|position| self.kept.swap_remove(position).1);
+        let how = (&mut file, keep);
+        let path = || directory.join(name);
+        let Reads { files, problems, .. } = reads;
+        let changed = match kind {
+            FileKind::Usage | FileKind::Reserved | FileKind::MaxUsage => {
+                let bytes = files.read_listed(how, path, USAGE, parse::usage, problems)?;
+                set(self.bytes(kind), bytes)
             }
-            CgroupVersion::V1 => {
-                Failures::V1 { faults: self.failcnt, reservations: self.reserved_failcnt }
+            FileKind::Limit | FileKind::ReservationLimit => {
+                let limit = files.read_listed(how, path, LIMIT, parse::limit, problems)?;
+                set(self.limit(kind), limit)
+            }
+            FileKind::NumaStat => {
+                let parts = files.read_listed(how, path, NUMA, parse::numa_stat, problems)?;
+                set::<Reading<Vec<NumaUsage>>>(&mut self.facts.numa_usage, parts)
+            }
+            FileKind::Events | FileKind::EventsLocal => {
+                let count = files.read_listed(how, path, EVENTS, parse::events, problems)?;
+                set(self.count(kind), count)
+            }
+            FileKind::Failcnt | FileKind::ReservedFailcnt => {
+                let count = files.read_listed(how, path, "a number", parse::number, problems)?;
+                set(self.count(kind), count)
             }
         };
-        Hugetlb { failures, ..self.hugetlb }
+        self.changed |= changed;
+        reads.changed |= changed;
+        self.kept.extend(file.map(|file| (kind, file)));
+        Ok(())
     }
+
+    fn bytes(&mut self, kind: FileKind) -> &mut Reading<Bytes> {
+        match kind {
+            FileKind::Reserved => &mut self.facts.reserved,
+            FileKind::MaxUsage => &mut self.facts.max_usage,
+            _ => &mut self.facts.usage,
+        }
+    }
+
+    fn limit(&mut self, kind: FileKind) -> &mut Reading<Limit> {
+        match kind {
+            FileKind::ReservationLimit => &mut self.facts.reservation_limit,
+            _ => &mut self.facts.limit,
+        }
+    }
+
+    fn count(&mut self, kind: FileKind) -> &mut Reading<u64> {
+        let (Failures::V2 { hierarchical: first, local: second }
+        | Failures::V1 { faults: first, reservations: second }) = &mut self.facts.failures;
+        match kind {
+            FileKind::EventsLocal | FileKind::ReservedFailcnt => second,
+            _ => first,
+        }
+    }
+}
+
+/// Whether it was something else before.
+fn set<T: PartialEq>(slot: &mut T, value: T) -> bool {
+    let differs = *slot != value;
+    if differs {
+        *slot = value;
+    }
+    differs
 }

@@ -118,7 +118,7 @@ mod tests {
                 .with("/b", example::hugetlb(0, 0))
                 .cgroups;
             assert_eq!(found.among(&cgroups, self.0.path()).index, None);
-            cgroups[1].inode = inode;
+            std::sync::Arc::make_mut(&mut cgroups)[1].inode = inode;
             assert_eq!(found.among(&cgroups, self.0.path()).index, Some(1));
             assert_eq!(found.among(&cgroups, Path::new("/proc")).index, None, "another hierarchy");
         }

@@ -1,168 +1,279 @@
-//! Which cgroups there are, and which hugetlb files each has.
-//!
-//! The listing tells which files exist, so an older kernel's missing ones are never asked for.
+//! The cgroups that are known, as a tree, and when each is to be looked at anew.
 
-use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{DirEntryExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::snapshot::Problems;
-use crate::sources::kernel_file::is_gone;
-use crate::sources::parse::{FileKind, file_name};
+use super::files::SizeFiles;
+use super::listing::{Child, SizeNames, printable};
+use super::node::Node;
+use super::watch::Watched;
+use crate::identity::Owner;
+use crate::snapshot::CgroupVersion;
 use crate::units::PageSize;
 
-/// More cgroups than a node can bear; a tree without end must not cost us our memory.
-const MOST_CGROUPS: usize = 100_000;
+/// A cgroup's place in the tree's memory. It is given to another once the cgroup is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Id(usize);
 
-/// A cgroup's directory that has hugetlb files.
+/// Every known cgroup that has hugetlb files, and the root of the hierarchy.
 #[derive(Debug)]
-pub(super) struct Directory {
-    /// Below the hierarchy's root, as text.
-    pub(super) path: String,
-    /// Where to read it.
-    pub(super) location: PathBuf,
-    pub(super) inode: u64,
-    /// Its parent's place in the list, if that has hugetlb files too.
-    pub(super) parent: Option<usize>,
-    /// Its hugetlb files, by page size.
-    pub(super) files: Vec<(PageSize, FileKind, String)>,
+pub(super) struct Tree {
+    version: CgroupVersion,
+    nodes: Vec<Option<Node>>,
+    vacant: Vec<usize>,
+    /// All of them, parents before their children, siblings by name.
+    order: Vec<Id>,
+    /// Whether cgroups came or went since they were put in order.
+    disordered: bool,
+    /// Those that must be listed again.
+    unlisted: Vec<Id>,
+    /// When each is to be looked at anew, the soonest first.
+    due: BTreeSet<(Duration, Id)>,
 }
 
-/// A directory to visit.
-struct Visit {
-    path: String,
-    location: PathBuf,
-    inode: u64,
-    parent: Option<usize>,
-}
+/// A cgroup is looked at anew, listing, limits and all, at twice its age each time and then every few minutes: it was
+/// found a moment before its limits are set, and watches may be lost.
+const SOONEST: Duration = Duration::from_secs(1);
+const LATEST: Duration = Duration::from_secs(300);
 
-/// All directories with hugetlb files, parents before their children, siblings by name.
-pub(super) fn walk(root: &Path, problems: &mut Problems) -> Vec<Directory> {
-    let mut found = Vec::new();
-    // In a container the root of what is mounted may be the container's own cgroup.
-    let inode = fs::metadata(root).map(|root| root.ino()).unwrap_or_default();
-    let root = Visit { path: "/".to_owned(), location: root.to_owned(), inode, parent: None };
-    let mut pending = vec![root];
-    while let Some(visit) = pending.pop() {
-        if found.len() >= MOST_CGROUPS {
-            problems.add(|| format!("more than {MOST_CGROUPS} cgroups: the rest is not shown"));
-            break;
+impl Tree {
+    pub(super) const ROOT: Id = Id(0);
+
+    /// The root alone.
+    pub(super) fn new(
+        version: CgroupVersion,
+        root: &Path,
+        inode: u64,
+        names: Vec<SizeNames>,
+        now: Duration,
+    ) -> Self {
+        let mut tree = Self {
+            version,
+            nodes: Vec::new(),
+            vacant: Vec::new(),
+            order: Vec::new(),
+            disordered: true,
+            unlisted: Vec::new(),
+            due: BTreeSet::new(),
+        };
+        tree.insert(Node {
+            path: "/".into(),
+            name: OsString::new(),
+            location: root.to_owned(),
+            inode,
+            owner: Arc::new(Owner::of("/")),
+            parent: None,
+            ..Node::new(version, names.into(), now)
+        });
+        tree
+    }
+
+    pub(super) fn node(&self, id: Id) -> Option<&Node> {
+        self.nodes.get(id.0)?.as_ref()
+    }
+
+    pub(super) fn node_mut(&mut self, id: Id) -> Option<&mut Node> {
+        self.nodes.get_mut(id.0)?.as_mut()
+    }
+
+    /// All of them, parents before their children.
+    pub(super) fn order(&self) -> &[Id] {
+        &self.order
+    }
+
+    /// Notes that what is in a directory has changed.
+    pub(super) fn must_list(&mut self, id: Id) {
+        self.unlisted.push(id);
+    }
+
+    /// Those that must be listed again.
+    pub(super) fn take_unlisted(&mut self) -> Vec<Id> {
+        let mut unlisted = std::mem::take(&mut self.unlisted);
+        unlisted.sort_unstable();
+        unlisted.dedup();
+        unlisted
+    }
+
+    /// Those that are to be looked at anew, parents before their children.
+    pub(super) fn take_due(&mut self, now: Duration) -> Vec<Id> {
+        let mut due = Vec::new();
+        while let Some((_, id)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+            self.due.pop_first();
+            due.extend(self.node(id).map(|node| (Arc::clone(&node.path), id)));
         }
-        match list(&visit.location) {
-            Ok((files, children)) => {
-                // v2 gives a controller's files only to cgroups whose parent has them, the root excepted.
-                let is_root = visit.parent.is_none() && visit.path == "/";
-                if files.is_empty() && !is_root {
-                    continue;
+        due.sort_unstable();
+        due.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// Notes that all of a cgroup's files were read. Those that were found together are looked at again at different
+    /// times; one whose files could not be had, at the next poll.
+    pub(super) fn looked(&mut self, id: Id, number: u64, now: Duration) {
+        let part = u32::try_from(id.0 % 32).unwrap_or_default();
+        let Some(node) = self.node_mut(id) else { return };
+        let age = now.saturating_sub(node.found).clamp(SOONEST, LATEST);
+        let failed = node.sizes.iter().any(SizeFiles::has_failed);
+        node.next_look = if failed { now } else { now + age - age * part / 64 };
+        node.looked = number;
+        let next = node.next_look;
+        self.due.insert((next, id));
+    }
+
+    /// The version of its hierarchy.
+    pub(super) fn version(&self) -> CgroupVersion {
+        self.version
+    }
+
+    /// The page sizes that the outermost cgroups have files for, which all have.
+    pub(super) fn page_sizes(&self) -> Vec<PageSize> {
+        let outermost = self.outermost().into_iter().filter_map(|id| self.node(id));
+        let names = outermost.flat_map(|node| node.names.iter().map(|names| names.page_size));
+        names.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len() - self.vacant.len()
+    }
+
+    /// Adds a cgroup below another.
+    pub(super) fn add(
+        &mut self,
+        parent: Id,
+        child: &Child,
+        names: &[SizeNames],
+        now: Duration,
+    ) -> Option<Id> {
+        let above = self.node(parent)?;
+        let separator = if &*above.path == "/" { "" } else { "/" };
+        let path = format!("{}{separator}{}", above.path, printable(child.name.as_bytes()));
+        let alike = above.children.first().and_then(|sibling| self.node(*sibling));
+        let alike = [alike, Some(above)].into_iter().flatten().find(|node| *node.names == *names);
+        let names = alike.map_or_else(|| names.into(), |alike| Arc::clone(&alike.names));
+        let node = Node {
+            owner: Arc::new(Owner::of(&path)),
+            path: path.into(),
+            name: child.name.clone(),
+            location: above.location.join(&child.name),
+            inode: child.inode,
+            parent: Some(parent),
+            ..Node::new(self.version, names, now)
+        };
+        let id = self.insert(node);
+        let siblings = &self.node(parent)?.children;
+        let name = |sibling: &Id| self.node(*sibling).map(|node| &node.name);
+        let place = siblings.partition_point(|sibling| name(sibling) < Some(&child.name));
+        self.node_mut(parent)?.children.insert(place, id);
+        Some(id)
+    }
+
+    fn insert(&mut self, node: Node) -> Id {
+        self.disordered = true;
+        let now = node.found;
+        let id = match self.vacant.pop().map(Id) {
+            Some(id) => {
+                if let Some(place) = self.nodes.get_mut(id.0) {
+                    *place = Some(node);
                 }
-                let parent = if files.is_empty() { None } else { Some(found.len()) };
-                pending.extend(children.into_iter().rev().map(|child| child.visit(&visit, parent)));
-                if !files.is_empty() {
-                    found.push(Directory {
-                        path: visit.path,
-                        location: visit.location,
-                        inode: visit.inode,
-                        parent: visit.parent,
-                        files,
-                    });
-                }
+                id
             }
-            Err(error) if is_gone(&error) => {}
-            Err(error) => {
-                problems.add(|| format!("can't list {}: {error}", visit.location.display()));
+            None => {
+                self.nodes.push(Some(node));
+                Id(self.nodes.len() - 1)
             }
-        }
+        };
+        self.due.insert((now, id));
+        id
     }
-    found
-}
 
-/// A subdirectory as the listing shows it.
-struct Child {
-    name: Vec<u8>,
-    inode: u64,
-}
-
-impl Child {
-    fn visit(self, parent: &Visit, index: Option<usize>) -> Visit {
-        let separator = if parent.path == "/" { "" } else { "/" };
-        Visit {
-            path: format!("{}{separator}{}", parent.path, printable(&self.name)),
-            location: parent.location.join(std::ffi::OsString::from_vec(self.name)),
-            inode: self.inode,
-            parent: index,
-        }
+    /// Its files are others than before; what was watched of those is to be ended.
+    pub(super) fn rename_files(
+        &mut self,
+        id: Id,
+        names: Vec<SizeNames>,
+        now: Duration,
+    ) -> Vec<Watched> {
+        let version = self.version;
+        let Some(node) = self.node_mut(id) else { return Vec::new() };
+        let ended = node.rename_files(names, version).collect();
+        let was_due = std::mem::replace(&mut node.next_look, now);
+        self.disordered = true;
+        self.due.remove(&(was_due, id));
+        self.due.insert((now, id));
+        ended
     }
-}
 
-type Listing = (Vec<(PageSize, FileKind, String)>, Vec<Child>);
-
-fn list(directory: &Path) -> std::io::Result<Listing> {
-    let (mut files, mut children) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if let Some(name) = name.to_str().filter(|name| name.starts_with("hugetlb.")) {
-            files.extend(
-                file_name(name).map(|(page_size, kind)| (page_size, kind, name.to_owned())),
-            );
-        } else if entry.file_type()?.is_dir() {
-            children.push(Child { name: name.as_bytes().to_vec(), inode: entry.ino() });
+    /// Takes a cgroup out, with all below it; what of them was watched is to be ended.
+    pub(super) fn remove(&mut self, id: Id) -> Vec<Watched> {
+        let mut ended = Vec::new();
+        if let Some(parent) = self.node(id).and_then(|node| node.parent)
+            && let Some(parent) = self.node_mut(parent)
+        {
+            parent.children.retain(|child| *child != id);
         }
-    }
-    files.sort_by_key(|(page_size, _, _)| *page_size);
-    children.sort_by(|left, right| left.name.cmp(&right.name));
-    Ok((files, children))
-}
-
-/// A name as text that a terminal can show: bytes that are no UTF-8 as `%FF`, control characters as `%1B`.
-fn printable(name: &[u8]) -> String {
-    let escape = |bytes: &[u8]| bytes.iter().map(|byte| format!("%{byte:02X}")).collect::<String>();
-    name.utf8_chunks().fold(String::new(), |mut text, chunk| {
-        for character in chunk.valid().chars() {
-            if character.is_control() {
-                text.push_str(&escape(character.encode_utf8(&mut [0; 4]).as_bytes()));
-            } else {
-                text.push(character);
+        let mut pending = vec![id];
+        while let Some(id) = pending.pop() {
+            if let Some(node) = self.nodes.get_mut(id.0).and_then(Option::take) {
+                self.vacant.push(id.0);
+                self.due.remove(&(node.next_look, id));
+                pending.extend(node.children);
+                ended.extend(node.watches.into_all());
             }
         }
-        text.push_str(&escape(chunk.invalid()));
-        text
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parents_come_first_and_branches_without_files_are_left_out() {
-        let root = tempfile::tempdir().expect("a directory");
-        for path in ["b/c", "a", "none/deeper"] {
-            fs::create_dir_all(root.path().join(path)).expect("made");
-        }
-        for path in ["a", "b", "b/c", "none/deeper"] {
-            fs::write(root.path().join(path).join("hugetlb.2MB.current"), "0\n").expect("written");
-        }
-        let found = walk(root.path(), &mut Problems::default());
-        let shown: Vec<_> =
-            found.iter().map(|directory| (directory.path.as_str(), directory.parent)).collect();
-        assert_eq!(shown, [("/a", None), ("/b", None), ("/b/c", Some(1))]);
-        assert!(found.iter().all(|directory| directory.inode != 0));
+        self.disordered = true;
+        ended
     }
 
-    #[test]
-    fn names_that_are_no_text_are_shown_and_found() {
-        assert_eq!(printable(b"a\xff\xc3\xa9"), "a%FF\u{e9}");
-        assert_eq!(printable(b"\x1b[2J\n\xc2\x9b"), "%1B[2J%0A%C2%9B", "no name clears a terminal");
-        let root = tempfile::tempdir().expect("a directory");
-        let strange = root.path().join(std::ffi::OsString::from_vec(b"x\xff".to_vec()));
-        fs::create_dir(&strange).expect("made");
-        fs::write(strange.join("hugetlb.2MB.current"), "0\n").expect("written");
-        let found = walk(root.path(), &mut Problems::default());
-        assert_eq!(
-            found.first().map(|directory| (directory.path.as_str(), &directory.location)),
-            Some(("/x%FF", &strange))
-        );
+    /// Puts them in order again; false if they are.
+    pub(super) fn put_in_order(&mut self) -> bool {
+        if !std::mem::take(&mut self.disordered) {
+            return false;
+        }
+        let mut order = std::mem::take(&mut self.order);
+        order.clear();
+        let mut pending = vec![Self::ROOT];
+        while let Some(id) = pending.pop() {
+            if let Some(node) = self.node(id) {
+                order.push(id);
+                pending.extend(node.children.iter().rev());
+            }
+        }
+        self.order = order;
+        true
+    }
+
+    /// The child of that name.
+    pub(super) fn child(&self, parent: Id, child: &Child) -> Option<(Id, &Node)> {
+        let siblings = &self.node(parent)?.children;
+        let place = siblings
+            .binary_search_by(|sibling| {
+                self.node(*sibling).map(|node| &node.name).cmp(&Some(&child.name))
+            })
+            .ok()?;
+        let id = *siblings.get(place)?;
+        Some((id, self.node(id)?))
+    }
+
+    /// The outermost cgroups that have hugetlb files: v1's root, and on v2, whose root has none, those below it.
+    pub(super) fn outermost(&self) -> Vec<Id> {
+        match self.node(Self::ROOT) {
+            Some(root) if root.names.is_empty() => root.children.clone(),
+            Some(_) => vec![Self::ROOT],
+            None => Vec::new(),
+        }
+    }
+
+    /// A cgroup and all above it, the innermost first.
+    pub(super) fn chain(&self, id: Id) -> impl Iterator<Item = (Id, &Node)> {
+        let mut next = Some(id);
+        std::iter::from_fn(move || {
+            let id = next?;
+            let node = self.node(id)?;
+            next = node.parent;
+            Some((id, node))
+        })
     }
 }

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::errno::Errno;
 
-use super::cgroups::Cgroups;
+use super::cgroups::{Asked, Cgroups};
 use super::kernel_file::KernelFiles;
 use super::{Found, Roots};
 use crate::identity::{ContainerId, Owner};
@@ -215,12 +215,8 @@ impl Scan {
         if self.containers.keys().any(other) {
             return false;
         }
-        let cgroups = Cgroups::default().read(
-            roots,
-            false,
-            &mut KernelFiles::default(),
-            &mut Problems::default(),
-        );
+        let (mut files, mut problems) = (KernelFiles::default(), Problems::default());
+        let cgroups = Cgroups::default().read(&Asked::once(roots), &mut files, &mut problems);
         cgroups
             .iter()
             .any(|cgroup| matches!(&*cgroup.owner, Owner::Container(found) if other(&found.id)))

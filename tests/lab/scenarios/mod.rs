@@ -12,6 +12,7 @@ mod panels;
 mod postgres;
 mod probe;
 mod probing;
+mod reader;
 mod runtimes;
 mod tls;
 
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Scenario> {
         figures::V2,
         lifecycle::BOTH,
         lifecycle::V2,
+        reader::BOTH,
         probe::V2,
         mappings::BOTH,
         access::BOTH,
@@ -62,6 +64,7 @@ pub fn all() -> Vec<Scenario> {
         figures::BOTH,
         figures::V1,
         lifecycle::BOTH,
+        reader::BOTH,
         mappings::BOTH,
         access::BOTH,
         runtimes::BOTH,

@@ -166,12 +166,12 @@ fn without_reservation_figures_usage_has_to_do() {
     let parts: [(u64, &[Part]); 1] = [(1, &[(7, 0, 60, 10, false)])];
     let mut snapshot =
         with_mappings(tree(&[(POD, Some(50), (40, 40)), (&a, None, (40, 40))]), &parts);
-    for cgroup in &mut snapshot.cgroups {
-        cgroup.hugetlb[0].reserved = Reading::Absent;
+    for cgroup in snapshot.cgroups_mut() {
+        cgroup.hugetlb_mut()[0].reserved = Reading::Absent;
     }
     assert_eq!(outlook(&snapshot, &a).unreserved, Bytes(20 * PG));
     snapshot.pools[0].free = Reading::Present(Pages(1));
     assert_eq!(outlook(&snapshot, &a).shortfall, Reading::Absent, "what is committed is not known");
-    snapshot.cgroups[1].hugetlb[0].usage = Reading::Failed;
+    snapshot.cgroups_mut()[1].hugetlb_mut()[0].usage = Reading::Failed;
     assert_eq!(outlook(&snapshot, &a).unreserved, Bytes::ZERO);
 }

@@ -1,0 +1,271 @@
+//! The loop that makes views, on a thread of its own that reads kernel files only.
+//!
+//! It waits for the next poll's time, for word that something was refused, or for the end, and for nothing else: names,
+//! the kubelet, mappings and the probe are looked after elsewhere, and their newest is taken as it is.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Instant, SystemTime};
+
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::time::TimeSpec;
+use tokio::sync::{oneshot, watch};
+
+use super::AgentError;
+use super::kubelet::KubeletSlot;
+use super::mappings::MappingSlot;
+use super::names::NameSlot;
+use super::pace::Pace;
+use super::prober::ProbeSlot;
+use crate::assessment::{Changes, Findings, Severity, Thresholds, assess};
+use crate::history::{History, Retention};
+use crate::incidents::Recorder;
+use crate::snapshot::{Health, Snapshot, Source, Taken};
+use crate::sources::{Aside, OwnProcess, Reader};
+use crate::view::{Poll, View};
+
+/// The poller's thread. It reads kernel files only, so told to stop it ends at once; nobody waits for it.
+pub(super) struct Polling {
+    stop: Arc<EventFd>,
+    /// Resolves when the thread ends, however it ends.
+    pub(super) ended: oneshot::Receiver<()>,
+}
+
+impl Polling {
+    pub(super) fn start(
+        mut poller: Poller,
+        views: watch::Sender<Option<Arc<View>>>,
+    ) -> Result<Self, AgentError> {
+        let failed = |source| AgentError::Start { what: "poller", source };
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let stop = EventFd::from_value_and_flags(0, flags);
+        let stop = Arc::new(stop.map_err(|error| failed(error.into()))?);
+        let stopped = Arc::clone(&stop);
+        let (end, ended) = oneshot::channel::<()>();
+        let run = move || {
+            let _told_by_dropping = end;
+            poller.run(&stopped, &views);
+        };
+        thread::Builder::new().name("poller".to_owned()).spawn(run).map_err(failed)?;
+        Ok(Self { stop, ended })
+    }
+
+    /// Tells it to end.
+    pub(super) fn stop(&self) {
+        // It fails only where it was told 2^64 times.
+        let _ = self.stop.write(1);
+    }
+}
+
+/// Where facts that take their time are left.
+pub(super) struct Slots {
+    pub(super) names: NameSlot,
+    pub(super) kubelet: Option<KubeletSlot>,
+    pub(super) mappings: Option<MappingSlot>,
+    pub(super) probe: Option<ProbeSlot>,
+    /// Why the newest web configuration is not in force, if it is not; nothing where there is no file of it.
+    pub(super) web_config: Option<watch::Receiver<Option<String>>>,
+}
+
+/// The loop.
+pub(super) struct Poller {
+    reader: Reader,
+    slots: Slots,
+    history: History,
+    thresholds: Thresholds,
+    findings: Findings,
+    recorder: Recorder,
+    pace: Pace,
+    started: Instant,
+    health: BTreeMap<Source, Health>,
+    process: OwnProcess,
+    polls: u64,
+    woken: u64,
+}
+
+/// Why a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// The interval is over.
+    Due,
+    /// Something was refused.
+    Refusal,
+    /// It is to end.
+    Stop,
+}
+
+impl Slots {
+    /// The newest of everything.
+    fn newest(&self) -> Aside {
+        let web_config = self.web_config.as_ref().map(|failure| match &*failure.borrow() {
+            Some(reason) => Health::Down(reason.clone()),
+            None => Health::Up,
+        });
+        let mut aside = Aside {
+            names: self.names.newest(),
+            mappings: self.mappings.as_ref().and_then(MappingSlot::newest),
+            probes: self.probe.as_ref().map(ProbeSlot::newest),
+            web_config,
+            ..Aside::default()
+        };
+        if let Some(kubelet) = &self.kubelet {
+            kubelet.newest().add_to(&mut aside);
+        }
+        aside
+    }
+
+    fn ask_for_names(&self) {
+        self.names.ask();
+        self.kubelet.iter().for_each(KubeletSlot::ask);
+    }
+}
+
+impl Poller {
+    pub(super) fn new(
+        reader: Reader,
+        slots: Slots,
+        thresholds: Thresholds,
+        pace: Pace,
+        started: Instant,
+    ) -> Self {
+        Self {
+            reader,
+            slots,
+            history: History::new(Retention::default()),
+            thresholds,
+            findings: Findings::default(),
+            recorder: Recorder::default(),
+            pace,
+            started,
+            health: BTreeMap::new(),
+            process: OwnProcess::new(),
+            polls: 0,
+            woken: 0,
+        }
+    }
+
+    /// Polls until told to stop, or until nobody wants the views.
+    fn run(&mut self, stop: &EventFd, views: &watch::Sender<Option<Arc<View>>>) {
+        let mut cause = Cause::Due;
+        while cause != Cause::Stop {
+            let began = Instant::now();
+            self.woken += u64::from(cause == Cause::Refusal);
+            let view = self.poll(began);
+            let due = began + view.poll.next;
+            if views.send(Some(Arc::new(view))).is_err() {
+                return;
+            }
+            if cause == Cause::Refusal {
+                self.pace.woken(began, began.elapsed());
+            }
+            cause = self.wait(due, stop);
+        }
+    }
+
+    /// Waits for the time of the next poll, or for something that makes one sooner.
+    fn wait(&mut self, due: Instant, stop: &EventFd) -> Cause {
+        let mut refused = false;
+        loop {
+            let now = Instant::now();
+            if refused && now >= self.pace.next_woken() {
+                return Cause::Refusal;
+            }
+            if now >= due {
+                return Cause::Due;
+            }
+            let (listens, until) = if refused {
+                (false, due.min(self.pace.next_woken()))
+            } else {
+                let from = self.pace.listen_from();
+                if now < from { (false, due.min(from)) } else { (true, due) }
+            };
+            let refusals = self.reader.refusals().filter(|_| listens);
+            let mut sources = vec![PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
+            sources.extend(refusals.map(|refusals| PollFd::new(refusals, PollFlags::POLLIN)));
+            let rest = TimeSpec::from_duration(until.saturating_duration_since(now));
+            // A signal that was handled on this thread is no reason to do anything.
+            let ready = ppoll(&mut sources, Some(rest), None).is_ok_and(|ready| ready > 0);
+            let mut any = sources.iter().map(|source| ready && source.any() == Some(true));
+            if any.next() == Some(true) {
+                return Cause::Stop;
+            }
+            if any.next() == Some(true) {
+                drop(any);
+                drop(sources);
+                let began = Instant::now();
+                refused = self.reader.heed_refusals();
+                self.pace.listened(began, began.elapsed());
+            }
+        }
+    }
+
+    fn poll(&mut self, began: Instant) -> View {
+        let taken = Taken {
+            wall: SystemTime::now(),
+            since_start: began.saturating_duration_since(self.started),
+        };
+        let snapshot = self.reader.read(taken, self.slots.newest());
+        self.history.update(&snapshot);
+        let mut assessment = assess(&snapshot, &self.history, &self.thresholds);
+        let changes = self.findings.confirm(&mut assessment.findings);
+        let incidents = self.recorder.record(taken, &assessment, &changes);
+        self.polls += 1;
+        self.log_transitions(&snapshot);
+        log_changes(&changes);
+        if self.history.awaits_names() {
+            self.slots.ask_for_names();
+        }
+        self.pace.take_in(&snapshot);
+        let poll = Poll {
+            number: self.polls,
+            woken: self.woken,
+            duration: began.elapsed(),
+            next: self.pace.interval(taken.since_start),
+            process: self.process.read(),
+        };
+        View { snapshot, assessment, incidents, poll }
+    }
+
+    /// A source that fails is logged once, and once when it is well again.
+    fn log_transitions(&mut self, snapshot: &Snapshot) {
+        for source in &snapshot.sources {
+            let was_up = self
+                .health
+                .insert(source.source, source.health.clone())
+                .is_none_or(|was| was == Health::Up);
+            match &source.health {
+                Health::Down(reason) if was_up => {
+                    tracing::warn!(source = %source.source, reason, "source is down");
+                }
+                Health::Up if !was_up => {
+                    tracing::info!(source = %source.source, "source is up again");
+                }
+                Health::Up | Health::Down(_) => {}
+            }
+        }
+    }
+}
+
+/// A finding is logged once when it is raised, with its figures, and once when it is cleared.
+fn log_changes(changes: &Changes) {
+    for finding in &changes.raised {
+        let figures: Vec<String> = finding
+            .figures
+            .iter()
+            .map(|figure| format!("{}={}", figure.name, figure.value))
+            .collect();
+        let (name, figures) = (finding.name, figures.join(" "));
+        let (sentence, remedy) = (&finding.sentence, &finding.remedy);
+        match finding.severity {
+            Severity::Critical => tracing::error!(finding = name, figures, remedy, "{sentence}"),
+            Severity::Warning => tracing::warn!(finding = name, figures, remedy, "{sentence}"),
+            Severity::Info => tracing::info!(finding = name, figures, remedy, "{sentence}"),
+        }
+    }
+    for finding in &changes.cleared {
+        tracing::info!(finding = finding.name, "cleared: {}", finding.sentence);
+    }
+}

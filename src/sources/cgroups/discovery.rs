@@ -1,0 +1,137 @@
+//! Which cgroups there are: what the kernel told, and a listing where it can't or may not have.
+
+use super::listing::{Child, Listing, list};
+use super::tree::{Id, Tree};
+use super::watch::Target;
+use super::{Round, looks};
+use crate::sources::kernel_file::is_gone;
+
+/// More cgroups than a node can bear; a tree without end must not cost us our memory.
+const MOST_CGROUPS: usize = 100_000;
+
+/// Takes in what the kernel told since the last poll.
+pub(super) fn take_news(tree: &mut Tree, round: &mut Round<'_>) {
+    let Some(watch) = round.watch.as_deref_mut() else {
+        return all_must_be_listed(tree);
+    };
+    let news = watch.news();
+    if news.incomplete || watch.is_incomplete() {
+        all_must_be_listed(tree);
+    }
+    for target in news.of {
+        match target {
+            Target::Directory(id) => tree.must_list(id),
+            Target::Controllers(id) => {
+                // Whoever had no files may have some now.
+                if let Some(node) = tree.node_mut(id) {
+                    node.bare.clear();
+                }
+                tree.must_list(id);
+            }
+            Target::Limits(id, index) => looks::read_limits(tree, id, index, round),
+        }
+    }
+}
+
+pub(super) fn all_must_be_listed(tree: &mut Tree) {
+    for id in tree.order().to_vec() {
+        tree.must_list(id);
+    }
+}
+
+/// Lists those that must be, and whatever is found new below them.
+pub(super) fn list_all(tree: &mut Tree, round: &mut Round<'_>) {
+    let mut pending: Vec<(Id, Option<Listing>)> =
+        tree.take_unlisted().into_iter().map(|id| (id, None)).collect();
+    while let Some((id, listing)) = pending.pop() {
+        let Some(node) = tree.node_mut(id) else { continue };
+        if let (Some(watch), None) = (round.watch.as_deref_mut(), &node.watches.directory) {
+            node.watches.directory = watch.directory(&node.location, id);
+        }
+        match listing.map_or_else(|| list(&node.location, round.version), Ok) {
+            Ok(listing) if listing.files.is_empty() && id != Tree::ROOT => round.forget(tree, id),
+            Ok(listing) => take_in(tree, id, listing, round, &mut pending),
+            Err(error) if is_gone(&error) => round.forget(tree, id),
+            Err(error) => {
+                let at = node.location.display();
+                round.reads.problems.add(|| format!("can't list {at}: {error}"));
+                round.to_list_again.push(id);
+            }
+        }
+    }
+    for id in std::mem::take(&mut round.to_list_again) {
+        tree.must_list(id);
+    }
+}
+
+/// Takes in what is in a directory.
+fn take_in(
+    tree: &mut Tree,
+    id: Id,
+    listing: Listing,
+    round: &mut Round<'_>,
+    pending: &mut Vec<(Id, Option<Listing>)>,
+) {
+    let Some(node) = tree.node_mut(id) else { return };
+    node.bare.retain(|bare| listing.children.binary_search(bare).is_ok());
+    let of_before = node.children.clone();
+    if *node.names != *listing.files {
+        round.end(tree.rename_files(id, listing.files, round.now));
+    }
+    for child in of_before {
+        let is_there = tree.node(child).is_some_and(|child| child.is_among(&listing.children));
+        if !is_there {
+            round.end(tree.remove(child));
+        }
+    }
+    for child in listing.children {
+        let is_known = tree.child(id, &child).is_some()
+            || tree.node(id).is_some_and(|node| node.bare.contains(&child));
+        if !is_known {
+            pending.extend(visit(tree, id, child, round));
+        }
+    }
+    let Some(node) = tree.node_mut(id) else { return };
+    if let (Some(watch), false, None) =
+        (round.watch.as_deref_mut(), node.bare.is_empty(), &node.watches.controllers)
+    {
+        node.watches.controllers = watch.controllers(&node.location, id);
+    }
+}
+
+/// Looks into a directory that is new.
+fn visit(
+    tree: &mut Tree,
+    parent: Id,
+    child: Child,
+    round: &mut Round<'_>,
+) -> Option<(Id, Option<Listing>)> {
+    if tree.len() >= MOST_CGROUPS {
+        round
+            .reads
+            .problems
+            .add(|| format!("more than {MOST_CGROUPS} cgroups: the rest is not shown"));
+        round.to_list_again.push(parent);
+        return None;
+    }
+    let location = tree.node(parent)?.location.join(&child.name);
+    match list(&location, round.version) {
+        // v2 gives a controller's files only to cgroups whose parent has them, the root excepted.
+        Ok(listing) if listing.files.is_empty() => {
+            tree.node_mut(parent)?.bare.push(child);
+            None
+        }
+        Ok(Listing { files, children }) => {
+            let id = tree.add(parent, &child, &files, round.now)?;
+            // Where it will be watched it is listed once more then: what came meanwhile was told to nobody.
+            Some((id, round.watch.is_none().then_some(Listing { files, children })))
+        }
+        Err(error) if is_gone(&error) => None,
+        Err(error) => {
+            let at = location.display();
+            round.reads.problems.add(|| format!("can't list {at}: {error}"));
+            round.to_list_again.push(parent);
+            None
+        }
+    }
+}

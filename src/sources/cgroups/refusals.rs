@@ -1,0 +1,82 @@
+//! Where something was refused, on v2: down the tree by the counters that moved.
+//!
+//! `hugetlb.2MB.events` counts for the cgroup and for all below it (mm/hugetlb_cgroup.c, hugetlb_event()), and a cgroup's
+//! own count moves before those above it. So the outermost are read at every poll, and of the others those below one
+//! that moved.
+
+use super::Round;
+use super::tree::{Id, Tree};
+use crate::snapshot::{CgroupVersion, Reading};
+use crate::sources::kernel_file::Gone;
+use crate::sources::parse::FileKind;
+use crate::units::PageSize;
+
+/// Reads the counters that moved; the innermost cgroups whose did.
+pub(super) fn follow(tree: &mut Tree, round: &mut Round<'_>) -> Vec<Id> {
+    let mut innermost = Vec::new();
+    if round.version == CgroupVersion::V1 {
+        return innermost;
+    }
+    for id in tree.outermost() {
+        let sizes: Vec<PageSize> = tree
+            .node(id)
+            .map(|node| node.names.iter().map(|names| names.page_size).collect())
+            .unwrap_or_default();
+        for page_size in sizes {
+            if has_moved(tree, id, page_size, true, round) {
+                descend(tree, id, page_size, round, &mut innermost);
+            }
+        }
+    }
+    innermost
+}
+
+fn descend(
+    tree: &mut Tree,
+    id: Id,
+    page_size: PageSize,
+    round: &mut Round<'_>,
+    innermost: &mut Vec<Id>,
+) {
+    let mut pending = vec![id];
+    while let Some(id) = pending.pop() {
+        let children = tree.node(id).map(|node| node.children.clone()).unwrap_or_default();
+        let before = pending.len();
+        for child in children {
+            if has_moved(tree, child, page_size, false, round) {
+                pending.push(child);
+            }
+        }
+        if pending.len() == before {
+            innermost.push(id);
+        }
+    }
+}
+
+/// Whether a cgroup's counter is not what it was when those below it were last looked through.
+fn has_moved(
+    tree: &mut Tree,
+    id: Id,
+    page_size: PageSize,
+    keep: bool,
+    round: &mut Round<'_>,
+) -> bool {
+    let Some(node) = tree.node_mut(id) else { return false };
+    let Some(index) = node.index_of(page_size) else { return false };
+    let Some((place, size)) = node.size(index) else { return false };
+    let read = size.read(&[FileKind::Events], keep, place, &mut round.reads).and_then(|()| {
+        let moved = match size.events() {
+            Reading::Present(count) => size.followed.replace(count) != Some(count),
+            Reading::Failed => true,
+            Reading::Absent => false,
+        };
+        if moved {
+            size.read(&[FileKind::EventsLocal], false, place, &mut round.reads)?;
+        }
+        Ok::<bool, Gone>(moved)
+    });
+    read.unwrap_or_else(|Gone| {
+        round.forget(tree, id);
+        false
+    })
+}

@@ -1,0 +1,66 @@
+//! One read of all cgroups: what it is to read with, and what came up.
+
+use std::time::Duration;
+
+use super::files::Reads;
+use super::tree::{Id, Tree};
+use super::watch::{Watch, Watched};
+use crate::snapshot::CgroupVersion;
+use crate::sources::parse::FileKind;
+
+/// One read of all.
+pub(super) struct Round<'a> {
+    pub(super) version: CgroupVersion,
+    pub(super) now: Duration,
+    pub(super) number: u64,
+    /// Whether the machine has several NUMA nodes.
+    pub(super) numa: bool,
+    /// What is read at every poll of those that use pages.
+    pub(super) beside_use: &'static [FileKind],
+    pub(super) reads: Reads<'a>,
+    pub(super) watch: Option<&'a mut Watch>,
+    pub(super) to_list_again: Vec<Id>,
+}
+
+impl<'a> Round<'a> {
+    /// Without notifications, on a machine with one NUMA node.
+    pub(super) fn new(
+        version: CgroupVersion,
+        number: u64,
+        now: Duration,
+        reads: Reads<'a>,
+    ) -> Self {
+        Self {
+            version,
+            now,
+            number,
+            numa: false,
+            beside_use: &[],
+            reads,
+            watch: None,
+            to_list_again: Vec::new(),
+        }
+    }
+
+    /// A cgroup is gone.
+    pub(super) fn forget(&mut self, tree: &mut Tree, id: Id) {
+        let parent = tree.node(id).and_then(|node| node.parent);
+        // Its directory may still be there, without the controller.
+        self.to_list_again.extend(parent);
+        self.end(tree.remove(id));
+    }
+
+    /// Notes what is to be listed again; whether anything is not as it was.
+    pub(super) fn finish(self, tree: &mut Tree) -> bool {
+        self.to_list_again.into_iter().for_each(|id| tree.must_list(id));
+        // In order first: it has something to do.
+        tree.put_in_order() || self.reads.changed
+    }
+
+    /// Ends watches.
+    pub(super) fn end(&mut self, watched: Vec<Watched>) {
+        if let Some(watch) = self.watch.as_deref_mut() {
+            watched.into_iter().for_each(|watched| watch.end(watched));
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Reading what is in use, and nothing that can't be.
+//!
+//! Usage and reservation are hierarchical: a cgroup's figure is the sum of its children's and of what is its own (files of
+//! the dead). So while a cgroup's figure is exactly that of the children known to use, all its other children use nothing,
+//! and none of their files is read (docs/adr/0006-nothing-is-read-that-cannot-have-changed.md). Where something is left
+//! over, all its children are read: it may be theirs.
+
+use super::Round;
+use super::files::LIMITS;
+use super::tree::{Id, Tree};
+use crate::snapshot::Reading;
+use crate::units::{Bytes, PageSize};
+
+/// Reads the figures of everything that uses pages of that size, or may.
+pub(super) fn read(tree: &mut Tree, page_size: PageSize, round: &mut Round<'_>) {
+    let outermost = tree.outermost();
+    for id in &outermost {
+        read_use(tree, *id, page_size, round);
+    }
+    let mut pending = outermost;
+    while let Some(id) = pending.pop() {
+        let children = tree.node(id).map(|node| node.children.clone()).unwrap_or_default();
+        // Those known to use pages may have stopped, and then what is below them too.
+        let known: Vec<Id> =
+            children.iter().copied().filter(|child| is_in_use(tree, *child, page_size)).collect();
+        for child in &known {
+            read_use(tree, *child, page_size, round);
+        }
+        pending.extend(known);
+        if is_left_over(tree, id, &children, page_size) {
+            for child in children {
+                let was_in_use = is_in_use(tree, child, page_size);
+                read_use(tree, child, page_size, round);
+                if is_in_use(tree, child, page_size) && !was_in_use {
+                    pending.push(child);
+                }
+            }
+        }
+    }
+}
+
+fn is_in_use(tree: &Tree, id: Id, page_size: PageSize) -> bool {
+    tree.node(id).and_then(|node| node.of_size(page_size)).is_some_and(|size| size.in_use)
+}
+
+/// Whether a cgroup has more or less than its children that are known to use pages.
+fn is_left_over(tree: &Tree, id: Id, children: &[Id], page_size: PageSize) -> bool {
+    let facts = |id| Some(tree.node(id)?.of_size(page_size)?.facts());
+    let Some(own) = facts(id) else { return true };
+    let mut sum = (Reading::Present(Bytes::ZERO), Reading::Present(Bytes::ZERO));
+    for child in children.iter().filter_map(|child| facts(*child)) {
+        sum = (sum.0.plus(child.usage), sum.1.plus(child.reserved));
+    }
+    let is_sum = |own: Reading<Bytes>, sum| own == sum || own == Reading::Absent;
+    !(is_sum(own.usage, sum.0) && is_sum(own.reserved, sum.1))
+}
+
+/// Reads what a cgroup uses, unless that was done in this poll. A limit is read again only where nothing tells that it was
+/// set.
+fn read_use(tree: &mut Tree, id: Id, page_size: PageSize, round: &mut Round<'_>) {
+    let number = round.number;
+    let Some(node) = tree.node_mut(id).filter(|node| node.looked != number) else { return };
+    let Some(index) = node.index_of(page_size) else { return };
+    let Some((place, size)) = node.size(index) else { return };
+    if std::mem::replace(&mut size.read_in, number) == number {
+        return;
+    }
+    let mut read = size.read_use(round.beside_use, place, &mut round.reads);
+    if read.is_ok() && size.in_use && !size.limits_watched {
+        node.watch_limits(id, index, round.watch.as_deref_mut());
+        let Some((place, size)) = node.size(index) else { return };
+        read = size.read(&LIMITS, false, place, &mut round.reads);
+    }
+    if read.is_err() {
+        round.forget(tree, id);
+    }
+}
