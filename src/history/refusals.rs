@@ -11,8 +11,10 @@ use super::counter::{Counter, Growth};
 use crate::snapshot::{Failures, Hugetlb, Reading};
 use crate::units::Bytes;
 
-/// A killed process's pages come back at once, but perhaps between two polls.
+/// A killed process's pages come back soon, but perhaps between two polls; and a poll that the refusal itself made comes
+/// before they do.
 const POLLS_TO_FALL: u8 = 2;
+const TIME_TO_FALL: Duration = Duration::from_secs(2);
 
 /// Refusals by what was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,6 +61,8 @@ struct Undecided {
     /// Whether the limits left a page, before and after.
     had_room: bool,
     polls_left: u8,
+    /// When the first of them was seen.
+    since: Duration,
     at: Option<Duration>,
 }
 
@@ -103,14 +107,14 @@ impl Watch {
                 }
             }
         }
-        self.decide(usage);
+        self.decide(usage, now.since_start);
         self.before = usage.map(|usage| (usage, has_room));
     }
 
     /// The cgroup is gone, and with it whatever it used.
     pub(super) fn end(&mut self) {
         while self.undecided.is_some() {
-            self.decide(Some(Bytes::ZERO));
+            self.decide(Some(Bytes::ZERO), Duration::MAX);
         }
     }
 
@@ -137,6 +141,7 @@ impl Watch {
             usage_before,
             had_room: true,
             polls_left: POLLS_TO_FALL,
+            since: now.since_start,
             at: None,
         };
         let undecided = self.undecided.get_or_insert(fresh);
@@ -145,7 +150,7 @@ impl Watch {
         undecided.at = Some(now.since_start);
     }
 
-    fn decide(&mut self, usage: Option<Bytes>) {
+    fn decide(&mut self, usage: Option<Bytes>, now: Duration) {
         let Some(mut undecided) = self.undecided.take() else { return };
         let (count, at) = (undecided.count, undecided.at);
         let before = undecided.usage_before;
@@ -153,8 +158,8 @@ impl Watch {
         undecided.had_room &= usage.is_some();
         if before > Bytes::ZERO && usage.is_some_and(|usage| usage.0 <= before.0 / 2) {
             self.refusals.add_faults(count, at);
-        } else if undecided.polls_left > 0 {
-            undecided.polls_left -= 1;
+        } else if undecided.polls_left > 0 || !undecided.is_old(now) {
+            undecided.polls_left = undecided.polls_left.saturating_sub(1);
             self.undecided = Some(undecided);
         } else if undecided.had_room {
             self.refusals.reservations = self.refusals.reservations.saturating_add(count);
@@ -162,6 +167,13 @@ impl Watch {
             self.refusals.ambiguous = self.refusals.ambiguous.saturating_add(count);
             self.refusals.last_ambiguous = at;
         }
+    }
+}
+
+impl Undecided {
+    /// Whether whoever was killed would have been gone by now.
+    fn is_old(&self, now: Duration) -> bool {
+        now.saturating_sub(self.since) >= TIME_TO_FALL
     }
 }
 

@@ -25,11 +25,13 @@ pub(super) struct Pools {
     listed: Option<Listed>,
 }
 
+/// Page sizes, each with its directory.
+type Sizes = Vec<(PageSize, PathBuf)>;
+
 #[derive(Debug)]
 struct Listed {
     at: Duration,
-    /// Each with its directory.
-    sizes: Vec<(PageSize, PathBuf)>,
+    sizes: Sizes,
     /// What is in the directory besides, and why it is no pool.
     odd: Vec<String>,
     nodes: Nodes,
@@ -155,7 +157,7 @@ fn read_pages(files: &mut KernelFiles, path: &Path, problems: &mut Problems) -> 
 }
 
 /// The sizes in a directory of `hugepages-<N>kB`, smallest first, and what is wrong with others.
-fn page_sizes(directory: &Path) -> io::Result<(Vec<(PageSize, PathBuf)>, Vec<String>)> {
+fn page_sizes(directory: &Path) -> io::Result<(Sizes, Vec<String>)> {
     let (mut sizes, mut odd) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();

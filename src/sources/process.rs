@@ -30,6 +30,15 @@ impl OwnProcess {
     }
 }
 
+/// The size of `/proc/self/fd` is their number from Linux 6.2 on; before, it is 0 and they are counted one by one, which is
+/// dear where thousands are kept.
+fn open_descriptors(process: &SelfProcess) -> ProcResult<u64> {
+    match std::fs::metadata("/proc/self/fd").map(|directory| directory.len()) {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Ok(u64::try_from(process.fd_count()?).unwrap_or(u64::MAX)),
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "processor time in ticks is far below 2^53")]
 fn cost(boot: Duration) -> ProcResult<Process> {
     let process = SelfProcess::myself()?;
@@ -39,7 +48,7 @@ fn cost(boot: Duration) -> ProcResult<Process> {
         cpu_seconds: seconds(stat.utime + stat.stime),
         resident: Bytes(stat.rss.saturating_mul(procfs::page_size())),
         virtual_memory: Bytes(stat.vsize),
-        open_descriptors: u64::try_from(process.fd_count()?).unwrap_or(u64::MAX),
+        open_descriptors: open_descriptors(&process)?,
         max_descriptors: match process.limits()?.max_open_files.soft_limit {
             LimitValue::Value(limit) => Some(limit),
             LimitValue::Unlimited => None,

@@ -45,7 +45,7 @@ mod tests {
     fn fallback(refused: u64) -> Node {
         let node = Node::new().pod(Some(0)).container("postgres", None, (0, 0));
         node.but(|snapshot| {
-            snapshot.cgroups_mut()[1].hugetlb_mut()[0].reservation_limit = limit(Some(0))
+            snapshot.cgroups_mut()[1].hugetlb_mut()[0].reservation_limit = limit(Some(0));
         })
         .refused(refused)
     }

@@ -174,7 +174,7 @@ mod tests {
     fn not_where_the_mapping_fails() {
         let node = Node::new().pod(Some(0)).container("c", None, (0, 0));
         let node = node.but(|snapshot| {
-            snapshot.cgroups_mut()[1].hugetlb_mut()[0].reservation_limit = limit(Some(0))
+            snapshot.cgroups_mut()[1].hugetlb_mut()[0].reservation_limit = limit(Some(0));
         });
         assert!(node.findings("trap-armed").is_empty());
     }
@@ -199,7 +199,7 @@ mod tests {
             let node = Node::new().pod(Some(128)).container("postgres", Some(128), (100, 100));
             let node = node.container("initdb", own, (0, 0));
             node.but(|snapshot| {
-                snapshot.cgroups_mut()[1].hugetlb_mut()[0].reservation_limit = limit(pod)
+                snapshot.cgroups_mut()[1].hugetlb_mut()[0].reservation_limit = limit(pod);
             })
         };
         let found = with(Some(0), Some(128)).findings("trap-armed");
@@ -211,7 +211,7 @@ mod tests {
         let unguarded = with(Some(0), None).findings("trap-armed");
         assert!(unguarded.is_empty(), "without reservation limits the pods tell");
         let fails = with(Some(0), Some(128)).but(|snapshot| {
-            snapshot.cgroups_mut()[3].hugetlb_mut()[0].reservation_limit = limit(Some(0))
+            snapshot.cgroups_mut()[3].hugetlb_mut()[0].reservation_limit = limit(Some(0));
         });
         assert!(fails.findings("trap-armed").is_empty(), "its mapping is refused");
         let inner = with(None, Some(128)).but(|snapshot| {

@@ -9,12 +9,18 @@ const PAGE: u64 = 2 << 20;
 /// A watch, and the time.
 struct Story {
     watch: Watch,
-    seconds: u64,
+    now: Duration,
+    /// From one poll to the next.
+    apart: Duration,
 }
 
 impl Story {
     fn begin() -> Self {
-        Self { watch: Watch::new(true), seconds: 0 }
+        Self::with_polls(Duration::from_secs(2))
+    }
+
+    fn with_polls(apart: Duration) -> Self {
+        Self { watch: Watch::new(true), now: Duration::ZERO, apart }
     }
 
     /// A poll: pages used, pages of room, the counters.
@@ -35,11 +41,8 @@ impl Story {
         failures: Failures,
         may_refuse_mappings: bool,
     ) -> (u64, u64, u64) {
-        self.seconds += 2;
-        let now = Now {
-            wall: SystemTime::UNIX_EPOCH + Duration::from_secs(self.seconds),
-            since_start: Duration::from_secs(self.seconds),
-        };
+        self.now += self.apart;
+        let now = Now { wall: SystemTime::UNIX_EPOCH + self.now, since_start: self.now };
         let hugetlb = Hugetlb { failures, usage, ..hugetlb(0, 0) };
         assert_eq!(hugetlb.page_size, page_size());
         let chain = Chain { room: Room::Bytes(Bytes(room * PAGE)), may_refuse_mappings };
@@ -102,7 +105,7 @@ fn without_room_or_without_knowing_it_may_be_either() {
         assert_eq!(story.poll(10, after, v2(1), true), (0, 0, 1), "{rooms:?}");
         assert_eq!(story.watch.refusals.last_ambiguous, Some(Duration::from_secs(4)));
     }
-    let mut old = Story { watch: Watch::new(false), seconds: 0 };
+    let mut old = Story { watch: Watch::new(false), ..Story::begin() };
     assert_eq!(old.poll(10, 9, v2(7), true), (0, 0, 7), "before we came");
     assert_eq!(old.watch.refusals.last_ambiguous, None);
 }
@@ -157,4 +160,23 @@ fn a_stream_of_refusals_is_told_all_the_same() {
     let (faults, reservations, ambiguous) = story.told();
     assert_eq!((faults, ambiguous), (0, 0));
     assert!(reservations >= 90, "{reservations}");
+}
+
+#[test]
+fn a_poll_that_the_refusal_made_is_too_soon_to_decide() {
+    let mut story = Story::with_polls(Duration::from_millis(100));
+    story.poll(60, 4, v2(0), true);
+    for _ in 0..5 {
+        assert_eq!(story.poll(60, 4, v2(1), true), (0, 0, 0), "its pages are not back yet");
+    }
+    assert_eq!(story.poll(0, 64, v2(1), true), (1, 0, 0));
+}
+
+#[test]
+fn refusals_without_end_are_decided_all_the_same() {
+    let mut story = Story::with_polls(Duration::from_millis(100));
+    story.poll(10, 0, v2(0), true);
+    let told: Vec<_> = (1..=50).map(|count| story.poll(10, 0, v2(count), true)).collect();
+    let (_, _, ambiguous) = told.last().copied().unwrap_or_default();
+    assert!(ambiguous >= 25, "{told:?}");
 }
