@@ -1,6 +1,6 @@
 //! When the next poll is due.
 //!
-//! A node on which nothing uses huge pages is read less often, one on which a container is about to touch what it has
+//! A node on which nothing uses huge pages and nothing comes is read less often, one on which a container is about to touch what it has
 //! mapped more often; a refusal makes a poll at once, but polls made so take no more than a fiftieth of a core.
 
 use std::collections::HashMap;
@@ -86,6 +86,11 @@ impl Pace {
     /// Notes a poll that a refusal made.
     pub(super) fn woken(&mut self, began: Instant, took: Duration) {
         self.next_woken = began + BETWEEN_WOKEN.max(took * SHARE);
+    }
+
+    /// The interval that was asked for.
+    pub(super) fn usual(&self) -> Duration {
+        self.interval
     }
 
     /// From when on it is listened for refusals.

@@ -97,6 +97,21 @@ enum Cause {
     Stop,
 }
 
+/// What is listened for besides the end.
+struct Ears {
+    refusals: bool,
+    arrivals: bool,
+    until: Instant,
+}
+
+/// What was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Stop,
+    Refusal,
+    Arrival,
+}
+
 impl Slots {
     /// The newest of everything.
     fn newest(&self) -> Aside {
@@ -154,19 +169,20 @@ impl Poller {
             let began = Instant::now();
             self.woken += u64::from(cause == Cause::Refusal);
             let view = self.poll(began);
-            let due = began + view.poll.next;
+            let (usual, due) = (began + self.pace.usual(), began + view.poll.next);
             if views.send(Some(Arc::new(view))).is_err() {
                 return;
             }
             if cause == Cause::Refusal {
                 self.pace.woken(began, began.elapsed());
             }
-            cause = self.wait(due, stop);
+            cause = self.wait(usual, due, stop);
         }
     }
 
-    /// Waits for the time of the next poll, or for something that makes one sooner.
-    fn wait(&mut self, due: Instant, stop: &EventFd) -> Cause {
+    /// Waits for the time of the next poll, or for something that makes one sooner: a refusal, or, where the interval is
+    /// longer than usual since nothing is in use, a new cgroup.
+    fn wait(&mut self, usual: Instant, due: Instant, stop: &EventFd) -> Cause {
         let mut refused = false;
         loop {
             let now = Instant::now();
@@ -176,30 +192,55 @@ impl Poller {
             if now >= due {
                 return Cause::Due;
             }
-            let (listens, until) = if refused {
-                (false, due.min(self.pace.next_woken()))
-            } else {
-                let from = self.pace.listen_from();
-                if now < from { (false, due.min(from)) } else { (true, due) }
-            };
-            let refusals = self.reader.refusals().filter(|_| listens);
-            let mut sources = vec![PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
-            sources.extend(refusals.map(|refusals| PollFd::new(refusals, PollFlags::POLLIN)));
-            let rest = TimeSpec::from_duration(until.saturating_duration_since(now));
-            // A signal that was handled on this thread is no reason to do anything.
-            let ready = ppoll(&mut sources, Some(rest), None).is_ok_and(|ready| ready > 0);
-            let mut any = sources.iter().map(|source| ready && source.any() == Some(true));
-            if any.next() == Some(true) {
-                return Cause::Stop;
-            }
-            if any.next() == Some(true) {
-                drop(any);
-                drop(sources);
-                let began = Instant::now();
-                refused = self.reader.heed_refusals();
-                self.pace.listened(began, began.elapsed());
+            match self.hear(&self.ears(now, refused, usual, due), now, stop) {
+                Some(Heard::Stop) => return Cause::Stop,
+                Some(Heard::Arrival) => return Cause::Due,
+                Some(Heard::Refusal) => {
+                    let began = Instant::now();
+                    refused = self.reader.heed_refusals();
+                    self.pace.listened(began, began.elapsed());
+                }
+                None => {}
             }
         }
+    }
+
+    /// What to listen for now, and until when.
+    fn ears(&self, now: Instant, refused: bool, usual: Instant, due: Instant) -> Ears {
+        let mut until = due;
+        let mut is_from = |at: Instant| {
+            if now < at {
+                until = until.min(at);
+            }
+            now >= at
+        };
+        let refusals = if refused {
+            is_from(self.pace.next_woken());
+            false
+        } else {
+            is_from(self.pace.listen_from())
+        };
+        let arrivals = usual < due && is_from(usual);
+        Ears { refusals, arrivals, until }
+    }
+
+    fn hear(&self, ears: &Ears, now: Instant, stop: &EventFd) -> Option<Heard> {
+        let refusals = self.reader.refusals().filter(|_| ears.refusals);
+        let arrivals = self.reader.arrivals().filter(|_| ears.arrivals);
+        let sources = [
+            (Heard::Stop, Some(stop.as_fd())),
+            (Heard::Refusal, refusals),
+            (Heard::Arrival, arrivals),
+        ];
+        let (heard, mut polled): (Vec<Heard>, Vec<PollFd<'_>>) = sources
+            .into_iter()
+            .filter_map(|(heard, fd)| Some((heard, PollFd::new(fd?, PollFlags::POLLIN))))
+            .unzip();
+        let rest = TimeSpec::from_duration(ears.until.saturating_duration_since(now));
+        // A signal that was handled on this thread is no reason to do anything.
+        let ready = ppoll(&mut polled, Some(rest), None).is_ok_and(|ready| ready > 0);
+        let mut heard = heard.into_iter().zip(polled).filter(|(_, fd)| fd.any() == Some(true));
+        heard.next().filter(|_| ready).map(|(heard, _)| heard)
     }
 
     fn poll(&mut self, began: Instant) -> View {

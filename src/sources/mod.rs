@@ -127,6 +127,11 @@ impl Reader {
         self.cgroups.refusals()
     }
 
+    /// Readable when cgroups came or went or a limit was set, where the kernel says that.
+    pub fn arrivals(&self) -> Option<BorrowedFd<'_>> {
+        self.cgroups.arrivals()
+    }
+
     /// Whether something was refused to anybody but our own pod since the last read, or since this was last asked.
     pub fn heed_refusals(&mut self) -> bool {
         self.cgroups.heed_refusals(&mut self.files)

@@ -1,7 +1,8 @@
 //! Which cgroups there are: what the kernel told, and a listing where it can't or may not have.
 
+use super::id::Id;
 use super::listing::{Child, Listing, list};
-use super::tree::{Id, Tree};
+use super::tree::Tree;
 use super::watch::Target;
 use super::{Round, looks};
 use crate::sources::kernel_file::is_gone;

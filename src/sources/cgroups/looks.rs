@@ -2,7 +2,8 @@
 
 use super::Round;
 use super::files::{LIMITS, SizeFiles};
-use super::tree::{Id, Tree};
+use super::id::Id;
+use super::tree::Tree;
 use crate::snapshot::{CgroupVersion, Limit, Reading};
 use crate::sources::kernel_file::Gone;
 use crate::sources::parse::FileKind;

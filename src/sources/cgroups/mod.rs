@@ -7,6 +7,7 @@ mod cpuset;
 mod discovery;
 mod files;
 mod hierarchy;
+mod id;
 mod listing;
 mod looks;
 mod node;
@@ -117,8 +118,17 @@ impl Cgroups {
 
     /// Readable when something was refused, where the kernel tells that.
     pub(super) fn refusals(&self) -> Option<BorrowedFd<'_>> {
+        self.watch().map(Watch::refusals)
+    }
+
+    /// Readable when cgroups came or went, or a limit was set, where the kernel tells that.
+    pub(super) fn arrivals(&self) -> Option<BorrowedFd<'_>> {
+        self.watch().map(Watch::arrivals)
+    }
+
+    fn watch(&self) -> Option<&Watch> {
         match &self.watching {
-            Watching::Yes(watch) => Some(watch.refusals()),
+            Watching::Yes(watch) => Some(watch),
             Watching::No | Watching::Refused(_) => None,
         }
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::files::{LIMITS, Place, SizeFiles};
+use super::id::Id;
 use super::listing::{Child, SizeNames};
-use super::tree::Id;
 use super::watch::{Watch, Watched};
 use crate::identity::Owner;
 use crate::snapshot::{CgroupVersion, Hugetlb, Reading};

@@ -5,7 +5,8 @@
 //! that moved.
 
 use super::Round;
-use super::tree::{Id, Tree};
+use super::id::Id;
+use super::tree::Tree;
 use crate::snapshot::{CgroupVersion, Reading};
 use crate::sources::kernel_file::Gone;
 use crate::sources::parse::FileKind;

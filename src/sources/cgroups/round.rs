@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::files::Reads;
-use super::tree::{Id, Tree};
+use super::id::Id;
+use super::tree::Tree;
 use super::watch::{Watch, Watched};
 use crate::snapshot::CgroupVersion;
 use crate::sources::parse::FileKind;

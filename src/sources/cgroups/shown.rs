@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::id::Id;
 use super::node::Node;
 use super::own::Own;
-use super::tree::{Id, Tree};
+use super::tree::Tree;
 use crate::identity::{ContainerCgroup, NameIndex, Owner, Runtime};
 use crate::snapshot::{Cgroup, OwnCgroup};
 

@@ -8,16 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::files::SizeFiles;
+use super::id::Id;
 use super::listing::{Child, SizeNames, printable};
 use super::node::Node;
 use super::watch::Watched;
 use crate::identity::Owner;
 use crate::snapshot::CgroupVersion;
 use crate::units::PageSize;
-
-/// A cgroup's place in the tree's memory. It is given to another once the cgroup is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Id(usize);
 
 /// Every known cgroup that has hugetlb files, and the root of the hierarchy.
 #[derive(Debug)]

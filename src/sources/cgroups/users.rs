@@ -7,7 +7,8 @@
 
 use super::Round;
 use super::files::LIMITS;
-use super::tree::{Id, Tree};
+use super::id::Id;
+use super::tree::Tree;
 use crate::snapshot::Reading;
 use crate::units::{Bytes, PageSize};
 

@@ -15,7 +15,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent, WatchDescriptor};
 
-use super::tree::Id;
+use super::id::Id;
 use crate::snapshot::Health;
 
 /// All watches.
@@ -77,6 +77,11 @@ impl Watch {
     /// Readable when something was refused.
     pub(super) fn refusals(&self) -> BorrowedFd<'_> {
         self.refusals.as_fd()
+    }
+
+    /// Readable when there is news of the tree.
+    pub(super) fn arrivals(&self) -> BorrowedFd<'_> {
+        self.tree.as_fd()
     }
 
     /// Whether all that is to be watched is.
