@@ -24,7 +24,7 @@ use webpki::EndEntityCert;
 use super::error::Wrong;
 use super::file::{ClientAuthType, WrittenTls};
 use super::files::Files;
-use super::tls::{Pem, pem};
+use super::pem::{Pem, pem};
 
 /// How a client's certificate is looked at.
 pub(super) struct ClientAuth {

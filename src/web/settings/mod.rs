@@ -5,6 +5,7 @@ mod error;
 mod file;
 mod files;
 mod headers;
+mod pem;
 mod reload;
 #[cfg(test)]
 mod tests;
