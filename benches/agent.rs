@@ -1,0 +1,144 @@
+//! What the running agent costs, and how soon it tells of a refusal, on the real kernel.
+//!
+//! `cargo bench --bench agent` prints one line a figure, `name value unit`, in some three minutes; it wants root and
+//! memory for 1,000 huge pages, and puts everything back. The agent is the program as it is built for benchmarks
+//! (`HUGETLB_EXPORTER_BINARY` names another build of it), a process of its own with its default flags.
+//! docs/performance.md has the figures and what they mean.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a benchmark may fail loudly"
+)]
+
+#[allow(dead_code, reason = "each benchmark uses a part of it")]
+mod figures;
+#[allow(dead_code, reason = "the tests use all of it")]
+#[path = "../tests/harness/mod.rs"]
+mod harness;
+#[allow(dead_code, reason = "each benchmark uses a part of it")]
+mod real;
+mod refusals;
+mod scraper;
+
+use std::fs;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use figures::{microseconds, print, quantile};
+use harness::agent::{Agent, Start};
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
+use real::{Hierarchy, Inside, MemoryCgroup, Node};
+use scraper::Scraper;
+
+const SETTLE: Duration = Duration::from_secs(10);
+const MEASURED: Duration = Duration::from_secs(60);
+const SCRAPES: usize = 15;
+const REFUSALS: usize = 250;
+const MEBIBYTE: f64 = 1_048_576.0;
+
+fn main() -> ExitCode {
+    real::run(1000, 1000, |Inside { hierarchy, .. }| {
+        processor_time(&hierarchy);
+        if hierarchy.v1 {
+            println!("# refusals are not measured: v1 tells nothing of them");
+        } else {
+            time_to_metric(&hierarchy);
+        }
+        memory(&hierarchy);
+    })
+}
+
+/// What the agent takes at the default interval, where a few pods use huge pages.
+fn processor_time(hierarchy: &Hierarchy) {
+    let mut node = Node::new(hierarchy, 110, 2, 2);
+    node.fill(10, 1);
+    let agent = start(&node).go();
+    thread::sleep(SETTLE);
+    let before = spent(&agent);
+    thread::sleep(MEASURED);
+    let spent = spent(&agent).saturating_sub(before);
+    print("agent_usual_cpu", 100.0 * spent.as_secs_f64() / MEASURED.as_secs_f64(), "percent");
+    print("agent_usual_cpu_a_poll", microseconds(spent) / 30.0, "us");
+    print("agent_usual_resident", status(&agent, "VmRSS:") / 1024.0, "MiB");
+}
+
+/// How long a refusal stays unknown.
+fn time_to_metric(hierarchy: &Hierarchy) {
+    let node = Node::new(hierarchy, 110, 2, 1);
+    let agent = start(&node).go();
+    let container = node.container(0);
+    let pod = container.parent().and_then(|pod| pod.file_name()).expect("a pod");
+    let uid = pod.to_string_lossy().trim_start_matches("pod").to_owned();
+    let times = refusals::latencies(&agent, container, &uid, REFUSALS);
+    print("refusal_to_metric_median", quantile(&times, 0.5), "ms");
+    print("refusal_to_metric_99th_percentile", quantile(&times, 0.99), "ms");
+    print("refusal_to_metric_longest", quantile(&times, 1.0), "ms");
+}
+
+/// What the agent holds where 1,000 containers use huge pages, and what the kernel holds for it.
+fn memory(hierarchy: &Hierarchy) {
+    let mut node = Node::new(hierarchy, 500, 2, 2);
+    node.fill(1000, 1);
+    let cgroup = MemoryCgroup::make();
+    let mut start = start(&node);
+    if let Some(cgroup) = &cgroup {
+        start = start.in_cgroup(cgroup.directory());
+    } else {
+        println!("# kernel memory is not measured: the memory controller is not to be had here");
+    }
+    let agent = start.go();
+    thread::sleep(SETTLE);
+    print_memory("agent_1000_using", &agent, cgroup.as_ref());
+    let mut scraper = Scraper::new(agent.address());
+    for _ in 0..SCRAPES {
+        scraper.scrape();
+        thread::sleep(Duration::from_secs(1));
+    }
+    print_memory("agent_1000_using_scraped", &agent, cgroup.as_ref());
+    print("agent_1000_using_descriptors", agent.descriptors() as f64, "descriptors");
+}
+
+fn print_memory(name: &str, agent: &Agent, cgroup: Option<&MemoryCgroup>) {
+    let print = |of: &str, mebibytes| print(&format!("{name}_{of}"), mebibytes, "MiB");
+    let resident = status(agent, "VmRSS:") / 1024.0;
+    print("resident", resident);
+    print("resident_anonymous", status(agent, "RssAnon:") / 1024.0);
+    print("resident_file", status(agent, "RssFile:") / 1024.0);
+    let of_cgroup = |read: fn(&MemoryCgroup) -> Option<u64>| cgroup.and_then(read);
+    if let Some(kernel) = of_cgroup(MemoryCgroup::kernel) {
+        print("kernel", kernel as f64 / MEBIBYTE);
+        print("resident_and_kernel", resident + kernel as f64 / MEBIBYTE);
+    }
+    if let Some(charged) = of_cgroup(MemoryCgroup::charged) {
+        print("charged", charged as f64 / MEBIBYTE);
+    }
+}
+
+/// An agent as it is by default.
+fn start(node: &Node) -> Start {
+    let roots = node.roots();
+    let flags = [
+        format!("--path.pod-logs={}", roots.pod_logs.display()),
+        format!("--path.container-logs={}", roots.container_logs.display()),
+        "--poll.interval=2s".to_owned(),
+    ];
+    Start::new(&flags).tied_to_us()
+}
+
+/// The processor time of all its threads.
+fn spent(agent: &Agent) -> Duration {
+    let process = Pid::from_raw(agent.pid().try_into().expect("an id"));
+    let clock = clock_getcpuclockid(process).expect("its clock");
+    clock_gettime(clock).expect("its time").into()
+}
+
+/// A line of its status that is in kB.
+fn status(agent: &Agent, line: &str) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{}/status", agent.pid())).expect("its status");
+    let value = text.lines().find_map(|found| found.strip_prefix(line)).expect("that line");
+    value.trim().trim_end_matches(" kB").parse().expect("a number")
+}
