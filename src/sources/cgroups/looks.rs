@@ -1,28 +1,46 @@
-//! Looking at a cgroup anew: all of its files.
+//! Looking at a cgroup anew: its files, as far as nothing else tells of them.
 
 use super::Round;
 use super::files::{LIMITS, SizeFiles};
 use super::id::Id;
+use super::node::Node;
 use super::tree::Tree;
 use crate::snapshot::{CgroupVersion, Limit, Reading};
 use crate::sources::kernel_file::Gone;
 use crate::sources::parse::FileKind;
 
-/// Reads all files of a cgroup.
+/// Reads all files of a cgroup; of one that was looked at before, those that may have changed and nothing has told.
 pub(super) fn look(tree: &mut Tree, id: Id, round: &mut Round<'_>) {
+    let all = tree.node(id).is_some_and(|node| must_see_all(node, round));
     let sizes = tree.node(id).map_or(0, |node| node.sizes.len());
     for index in 0..sizes {
-        if look_at_size(tree, id, index, round).is_err() {
+        if look_at_size(tree, id, index, all, round).is_err() {
             return round.forget(tree, id);
         }
     }
-    tree.looked(id, round.number, round.now);
+    tree.looked(id, all.then_some(round.number), round.now);
 }
 
-fn look_at_size(tree: &mut Tree, id: Id, index: usize, round: &mut Round<'_>) -> Result<(), Gone> {
+/// On v2 sums tell of what is in use, and the counters above a cgroup's of what was refused to it: its limits are left,
+/// which nobody watches while it uses nothing.
+fn must_see_all(node: &Node, round: &Round<'_>) -> bool {
+    let is_new = node.looked == 0;
+    let is_told = round.version == CgroupVersion::V2 && round.watch.is_some() && !round.numa;
+    is_new || !is_told || node.sizes.iter().any(SizeFiles::has_failed)
+}
+
+fn look_at_size(
+    tree: &mut Tree,
+    id: Id,
+    index: usize,
+    all: bool,
+    round: &mut Round<'_>,
+) -> Result<(), Gone> {
     let Some(node) = tree.node_mut(id) else { return Ok(()) };
     let Some((place, size)) = node.size(index) else { return Ok(()) };
-    size.read_use(round.beside_use, place, &mut round.reads)?;
+    if all {
+        size.read_use(round.beside_use, place, &mut round.reads)?;
+    }
     if size.in_use {
         // Before they are read: what is set between is told.
         node.watch_limits(id, index, round.watch.as_deref_mut());
@@ -31,6 +49,9 @@ fn look_at_size(tree: &mut Tree, id: Id, index: usize, round: &mut Round<'_>) ->
     }
     let Some((place, size)) = node.size(index) else { return Ok(()) };
     size.read(&LIMITS, false, place, &mut round.reads)?;
+    if !all {
+        return Ok(());
+    }
     let rest = [
         FileKind::Events,
         FileKind::EventsLocal,

@@ -179,7 +179,6 @@ impl Cgroups {
         }
         discovery::take_news(tree, &mut round);
         let due = tree.take_due(asked.now);
-        due.iter().for_each(|id| tree.must_list(*id));
         if !self.has_sums {
             discovery::all_must_be_listed(tree);
         }
@@ -217,6 +216,7 @@ impl Cgroups {
         if let (Some(mut tree), Watching::Yes(watch)) = (self.tree.take(), &mut self.watching) {
             tree.remove(Tree::ROOT).into_iter().for_each(|watched| watch.end(watched));
         }
+        self.shown = Shown::default();
         let Some(Hierarchy { version, root }) = &self.hierarchy else { return };
         self.has_sums = is_cgroup_file_system(root);
         // In a container the root of what is mounted may be the container's own cgroup.
@@ -242,7 +242,7 @@ impl Cgroups {
             self.shown.own = self.own.as_ref().map(|own| own.among(&[], Path::new("")));
             return Arc::default();
         };
-        let names_changed = self.shown.tell_runtimes(tree, &asked.names, self.stale);
+        let names_changed = self.shown.tell_runtimes(tree, &asked.names);
         if std::mem::take(&mut self.stale) || names_changed {
             let root = self.hierarchy.as_ref().map_or(Path::new(""), |found| &found.root);
             self.shown.renew(tree, self.own.as_ref(), root);

@@ -34,7 +34,7 @@ pub(super) struct Node {
     /// Its figures as they were last shown.
     pub(super) shown: Option<Arc<[Hugetlb]>>,
     pub(super) watches: Watches,
-    /// In which poll all of its files were last read.
+    /// In which poll all of its files were last read; 0 before the first.
     pub(super) looked: u64,
     pub(super) found: Duration,
     pub(super) next_look: Duration,
@@ -85,6 +85,7 @@ impl Node {
         self.sizes = names.iter().map(|names| SizeFiles::new(names.page_size, version)).collect();
         self.names = names.into();
         self.shown = None;
+        self.looked = 0;
         let Watches { events, limits, .. } = &mut self.watches;
         std::mem::take(events).into_iter().chain(std::mem::take(limits))
     }

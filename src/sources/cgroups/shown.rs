@@ -1,6 +1,5 @@
 //! What a read shows of the tree: plain facts, shared while they stay the same.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,8 +17,8 @@ pub(super) struct Shown {
     pub(super) own: Option<OwnCgroup>,
     /// The cgroup of our own pod in the tree, or our own where it is in none.
     own_pod: Option<Id>,
-    /// What was known of runtimes then.
-    names: Option<Arc<NameIndex>>,
+    /// What was known of runtimes then, and which cgroups there were.
+    names: Option<(Arc<NameIndex>, u64)>,
 }
 
 impl Shown {
@@ -29,17 +28,14 @@ impl Shown {
     }
 
     /// Says what made the containers whose cgroups don't tell, where the kubelet told it. Whether that is news.
-    pub(super) fn tell_runtimes(
-        &mut self,
-        tree: &mut Tree,
-        names: &Arc<NameIndex>,
-        stale: bool,
-    ) -> bool {
-        let is_known = self.names.as_ref().is_some_and(|known| Arc::ptr_eq(known, names));
-        if is_known && !stale {
+    pub(super) fn tell_runtimes(&mut self, tree: &mut Tree, names: &Arc<NameIndex>) -> bool {
+        let edition = tree.edition();
+        let is_told =
+            |(told, of): &(Arc<NameIndex>, u64)| Arc::ptr_eq(told, names) && *of == edition;
+        if self.names.as_ref().is_some_and(is_told) {
             return false;
         }
-        self.names = Some(Arc::clone(names));
+        self.names = Some((Arc::clone(names), edition));
         let mut changed = false;
         for id in tree.order().to_vec() {
             if let Some(node) = tree.node_mut(id) {
@@ -54,17 +50,22 @@ impl Shown {
         let order = tree.order().to_vec();
         let mut cgroups = Vec::with_capacity(order.len());
         let mut ids = Vec::with_capacity(order.len());
-        let mut places: HashMap<Id, usize> = HashMap::with_capacity(order.len());
+        // The cgroup that was shown last, and those above it, each with its place.
+        let mut above: Vec<(Id, usize)> = Vec::new();
         for id in order {
             let Some(node) = tree.node_mut(id).filter(|node| !node.sizes.is_empty()) else {
                 continue;
             };
-            places.insert(id, cgroups.len());
+            while above.last().is_some_and(|(last, _)| Some(*last) != node.parent) {
+                above.pop();
+            }
+            let parent = above.last().map(|(_, place)| *place);
+            above.push((id, cgroups.len()));
             ids.push(id);
             cgroups.push(Cgroup {
                 path: Arc::clone(&node.path),
                 inode: node.inode,
-                parent: node.parent.and_then(|parent| places.get(&parent).copied()),
+                parent,
                 owner: Arc::clone(&node.owner),
                 memory_nodes: node.memory_nodes.clone(),
                 hugetlb: node.show(),

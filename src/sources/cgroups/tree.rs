@@ -26,16 +26,18 @@ pub(super) struct Tree {
     order: Vec<Id>,
     /// Whether cgroups came or went since they were put in order.
     disordered: bool,
+    /// How often they were put in order.
+    edition: u64,
     /// Those that must be listed again.
     unlisted: Vec<Id>,
     /// When each is to be looked at anew, the soonest first.
     due: BTreeSet<(Duration, Id)>,
 }
 
-/// A cgroup is looked at anew, listing, limits and all, at twice its age each time and then every few minutes: it was
-/// found a moment before its limits are set, and watches may be lost.
+/// A cgroup is looked at anew at twice its age each time and then every ten minutes: it was found a moment before its
+/// limits are set. What stays unknown for so long is at most a limit that was set by hand where nothing is in use.
 const SOONEST: Duration = Duration::from_secs(1);
-const LATEST: Duration = Duration::from_secs(300);
+const LATEST: Duration = Duration::from_secs(600);
 
 impl Tree {
     pub(super) const ROOT: Id = Id(0);
@@ -54,6 +56,7 @@ impl Tree {
             vacant: Vec::new(),
             order: Vec::new(),
             disordered: true,
+            edition: 0,
             unlisted: Vec::new(),
             due: BTreeSet::new(),
         };
@@ -82,6 +85,11 @@ impl Tree {
         &self.order
     }
 
+    /// Another number whenever there are other cgroups than before.
+    pub(super) fn edition(&self) -> u64 {
+        self.edition
+    }
+
     /// Notes that what is in a directory has changed.
     pub(super) fn must_list(&mut self, id: Id) {
         self.unlisted.push(id);
@@ -106,15 +114,15 @@ impl Tree {
         due.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Notes that all of a cgroup's files were read. Those that were found together are looked at again at different
-    /// times; one whose files could not be had, at the next poll.
-    pub(super) fn looked(&mut self, id: Id, number: u64, now: Duration) {
+    /// Notes that a cgroup was looked at, and in which poll all of its files were read if they were. Those that were found
+    /// together are looked at again at different times; one whose files could not be had, at the next poll.
+    pub(super) fn looked(&mut self, id: Id, all_in: Option<u64>, now: Duration) {
         let part = u32::try_from(id.0 % 32).unwrap_or_default();
         let Some(node) = self.node_mut(id) else { return };
         let age = now.saturating_sub(node.found).clamp(SOONEST, LATEST);
         let failed = node.sizes.iter().any(SizeFiles::has_failed);
         node.next_look = if failed { now } else { now + age - age * part / 64 };
-        node.looked = number;
+        node.looked = all_in.unwrap_or(node.looked);
         let next = node.next_look;
         self.due.insert((next, id));
     }
@@ -239,6 +247,7 @@ impl Tree {
             }
         }
         self.order = order;
+        self.edition += 1;
         true
     }
 

@@ -24,7 +24,7 @@ pub const BOTH: &[Named] = &[
 const STEP: Duration = Duration::from_millis(3);
 
 /// After this everything is looked at anew.
-const LONG: Duration = Duration::from_secs(301);
+const LONG: Duration = Duration::from_secs(601);
 
 fn random(lab: &Lab) {
     compare(lab, 4096);
