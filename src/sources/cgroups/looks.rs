@@ -21,12 +21,12 @@ pub(super) fn look(tree: &mut Tree, id: Id, round: &mut Round<'_>) {
     tree.looked(id, all.then_some(round.number), round.now);
 }
 
-/// On v2 sums tell of what is in use, and the counters above a cgroup's of what was refused to it: its limits are left,
-/// which nobody watches while it uses nothing.
+/// On v2 sums tell of what is in use, and the counters above a cgroup's of what was refused to it: while it is young its
+/// limits are left, which nobody watches while it uses nothing. Later all is read once more now and then, whatever was told.
 fn must_see_all(node: &Node, round: &Round<'_>) -> bool {
     let is_new = node.looked == 0;
     let is_told = round.version == CgroupVersion::V2 && round.watch.is_some() && !round.numa;
-    is_new || !is_told || node.sizes.iter().any(SizeFiles::has_failed)
+    is_new || !is_told || node.is_old(round.now) || node.sizes.iter().any(SizeFiles::has_failed)
 }
 
 fn look_at_size(

@@ -179,6 +179,8 @@ impl Cgroups {
         }
         discovery::take_news(tree, &mut round);
         let due = tree.take_due(asked.now);
+        // For what the kernel may have told and was lost.
+        due.iter().for_each(|id| tree.must_list(*id));
         if !self.has_sums {
             discovery::all_must_be_listed(tree);
         }

@@ -13,6 +13,11 @@ use crate::identity::Owner;
 use crate::snapshot::{CgroupVersion, Hugetlb, Reading};
 use crate::units::{NumaNode, PageSize};
 
+/// A cgroup is looked at anew at twice its age each time and then every ten minutes: it was found a moment before its
+/// limits are set. What stays unknown for so long is at most a limit that was set by hand where nothing is in use.
+pub(super) const SOONEST: Duration = Duration::from_secs(1);
+pub(super) const LATEST: Duration = Duration::from_secs(600);
+
 /// A cgroup.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -88,6 +93,11 @@ impl Node {
         self.looked = 0;
         let Watches { events, limits, .. } = &mut self.watches;
         std::mem::take(events).into_iter().chain(std::mem::take(limits))
+    }
+
+    /// Whether its limits were set long ago.
+    pub(super) fn is_old(&self, now: Duration) -> bool {
+        now.saturating_sub(self.found) >= LATEST
     }
 
     /// Whether a listing of its parent shows it.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::files::SizeFiles;
 use super::id::Id;
 use super::listing::{Child, SizeNames, printable};
-use super::node::Node;
+use super::node::{LATEST, Node, SOONEST};
 use super::watch::Watched;
 use crate::identity::Owner;
 use crate::snapshot::CgroupVersion;
@@ -33,11 +33,6 @@ pub(super) struct Tree {
     /// When each is to be looked at anew, the soonest first.
     due: BTreeSet<(Duration, Id)>,
 }
-
-/// A cgroup is looked at anew at twice its age each time and then every ten minutes: it was found a moment before its
-/// limits are set. What stays unknown for so long is at most a limit that was set by hand where nothing is in use.
-const SOONEST: Duration = Duration::from_secs(1);
-const LATEST: Duration = Duration::from_secs(600);
 
 impl Tree {
     pub(super) const ROOT: Id = Id(0);
