@@ -136,3 +136,83 @@ fn visit(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::fs;
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::super::example::Example;
+    use super::super::watch::Watch;
+    use super::*;
+
+    #[test]
+    fn parents_come_first_and_branches_without_files_are_left_out() {
+        let mut example = Example::new(&["b", "b/c", "a", "none/deeper"]);
+        fs::create_dir(example.at("empty")).expect("made");
+        example.discover();
+        let root = Some("/");
+        assert_eq!(example.paths(), [("/a", root), ("/b", root), ("/b/c", Some("/b"))]);
+        let nodes = example.tree.order().iter().filter_map(|id| example.tree.node(*id));
+        assert!(nodes.map(|node| node.inode).all(|inode| inode != 0));
+    }
+
+    #[test]
+    fn names_that_are_no_text_are_found() {
+        let mut example = Example::new(&[]);
+        let strange = example.at("").join(OsString::from_vec(b"x\xff".to_vec()));
+        fs::create_dir(&strange).expect("made");
+        fs::write(strange.join("hugetlb.2MB.current"), "0\n").expect("written");
+        example.discover();
+        let node = example.tree.node(example.id("/x%FF")).expect("found");
+        assert_eq!(node.location, strange);
+    }
+
+    #[test]
+    fn another_of_the_same_name_is_another() {
+        let mut example = Example::new(&["a/b", "a"]);
+        example.discover();
+        let before = example.tree.node(example.id("/a")).expect("there").inode;
+        fs::rename(example.at("a"), example.at("c")).expect("renamed");
+        example.make("a");
+        example.tree.must_list(Tree::ROOT);
+        example.discover();
+        let root = Some("/");
+        assert_eq!(example.paths(), [("/a", root), ("/c", root), ("/c/b", Some("/c"))]);
+        assert_ne!(example.tree.node(example.id("/a")).expect("there").inode, before);
+        assert_eq!(example.tree.node(example.id("/c")).expect("there").inode, before);
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_told_by_the_kernel() {
+        let mut example = Example::new(&["a", "a/b"]);
+        example.watch = Some(Watch::new().expect("notifications"));
+        example.discover();
+        example.make("a/c");
+        example.make("a/c/d");
+        fs::remove_dir_all(example.at("a/b")).expect("removed");
+        example.discover();
+        let (root, a) = (Some("/"), Some("/a"));
+        assert_eq!(example.paths(), [("/a", root), ("/a/c", a), ("/a/c/d", Some("/a/c"))]);
+        // What came since is watched as well.
+        example.make("a/c/d/e");
+        example.discover();
+        assert_eq!(example.paths().last(), Some(&("/a/c/d/e", Some("/a/c/d"))));
+    }
+
+    #[test]
+    fn whoever_is_given_the_controller_later_is_found_then() {
+        let mut example = Example::new(&["a"]);
+        example.watch = Some(Watch::new().expect("notifications"));
+        fs::create_dir(example.at("a/b")).expect("made");
+        let controllers = example.at("a/cgroup.subtree_control");
+        fs::write(&controllers, "").expect("written");
+        example.discover();
+        assert_eq!(example.paths(), [("/a", Some("/"))]);
+        example.make("a/b");
+        fs::write(&controllers, "hugetlb").expect("written");
+        example.discover();
+        assert_eq!(example.paths(), [("/a", Some("/")), ("/a/b", Some("/a"))]);
+    }
+}

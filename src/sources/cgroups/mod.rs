@@ -5,6 +5,8 @@
 
 mod cpuset;
 mod discovery;
+#[cfg(test)]
+mod example;
 mod files;
 mod hierarchy;
 mod id;

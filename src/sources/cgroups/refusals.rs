@@ -81,3 +81,47 @@ fn has_moved(
         false
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::example::Example;
+    use super::*;
+    use crate::snapshot::Failures;
+
+    /// The paths of the innermost whose counters moved.
+    fn followed(example: &mut Example) -> Vec<String> {
+        let ids = example.round(follow);
+        let nodes = ids.into_iter().filter_map(|id| example.tree.node(id));
+        nodes.map(|node| node.path.to_string()).collect()
+    }
+
+    #[test]
+    fn a_refusal_is_followed_down_to_whom_it_befell() {
+        let mut example = Example::new(&["k", "k/a", "k/a/c", "k/b", "k/b/d"]);
+        example.look();
+        assert!(followed(&mut example).is_empty());
+        for (path, name) in
+            [("k", "events"), ("k/a", "events"), ("k/a/c", "events"), ("k/a/c", "events.local")]
+        {
+            example.write(path, name, "max 2");
+        }
+        // Not below anything that moved: no kernel would show it.
+        example.write("k/b/d", "events", "max 7");
+        assert_eq!(followed(&mut example), ["/k/a/c"]);
+        let two = Reading::Present(2);
+        let failures = Failures::V2 { hierarchical: two, local: two };
+        assert_eq!(example.facts("/k/a/c").failures, failures);
+        assert!(followed(&mut example).is_empty(), "it is no news twice");
+    }
+
+    #[test]
+    fn a_refusal_of_one_that_is_gone_is_its_parents() {
+        let mut example = Example::new(&["k", "k/a", "k/a/c"]);
+        example.look();
+        std::fs::remove_dir_all(example.at("k/a/c")).expect("removed");
+        for path in ["k", "k/a"] {
+            example.write(path, "events", "max 1");
+        }
+        assert_eq!(followed(&mut example), ["/k/a"]);
+    }
+}

@@ -76,3 +76,58 @@ fn read_use(tree: &mut Tree, id: Id, page_size: PageSize, round: &mut Round<'_>)
         round.forget(tree, id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::example::Example;
+    use super::*;
+    use crate::units::Pages;
+
+    fn size() -> PageSize {
+        PageSize::from_bytes(2 << 20).expect("a power of two")
+    }
+
+    /// Writes how many pages a cgroup and all below it use.
+    fn use_pages(example: &Example, path: &str, pages: u64) {
+        example.write(path, "current", &(pages << 21).to_string());
+    }
+
+    /// How many pages were last seen in use.
+    fn seen(example: &mut Example, path: &str) -> Reading<Bytes> {
+        example.round(|tree, round| read(tree, size(), round));
+        example.facts(path).usage
+    }
+
+    fn pages(number: u64) -> Reading<Bytes> {
+        Reading::Present(Pages(number).bytes(size()).expect("few"))
+    }
+
+    #[test]
+    fn whoever_uses_nothing_is_not_read_while_the_sum_is_that_of_the_others() {
+        let mut example = Example::new(&["k", "k/a", "k/b", "k/b/c"]);
+        use_pages(&example, "k", 3);
+        use_pages(&example, "k/a", 3);
+        example.look();
+        // What no kernel would show: that it is not seen tells that it is not read.
+        use_pages(&example, "k/b", 2);
+        assert_eq!(seen(&mut example, "/k/b"), pages(0));
+        use_pages(&example, "k", 5);
+        assert_eq!(seen(&mut example, "/k/b"), pages(2), "something is left over");
+        assert_eq!(seen(&mut example, "/k/b/c"), pages(0));
+        use_pages(&example, "k/b/c", 2);
+        assert_eq!(seen(&mut example, "/k/b/c"), pages(2), "left over below it");
+    }
+
+    #[test]
+    fn whoever_stops_using_is_read_once_more() {
+        let mut example = Example::new(&["k", "k/a", "k/a/c"]);
+        for path in ["k", "k/a", "k/a/c"] {
+            use_pages(&example, path, 3);
+        }
+        example.look();
+        for path in ["k", "k/a", "k/a/c"] {
+            use_pages(&example, path, 0);
+        }
+        assert_eq!(seen(&mut example, "/k/a/c"), pages(0));
+    }
+}
