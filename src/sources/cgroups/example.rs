@@ -109,6 +109,15 @@ impl Example {
         *self.tree.order().iter().find(is_it).expect("it is known")
     }
 
+    /// How many of its files are open.
+    pub(super) fn open(&self, path: &str) -> usize {
+        let open = fs::read_dir("/proc/self/fd").expect("descriptors").flatten();
+        // Other tests open and close some meanwhile.
+        let links = open.filter_map(|entry| fs::read_link(entry.path()).ok());
+        let directory = self.at(path);
+        links.filter(|link| link.parent() == Some(&directory)).count()
+    }
+
     /// What was last read of it.
     pub(super) fn facts(&self, path: &str) -> &Hugetlb {
         self.tree.node(self.id(path)).and_then(|node| node.sizes.first()).expect("read").facts()

@@ -118,6 +118,12 @@ impl SizeFiles {
         self.kept = Vec::new();
     }
 
+    /// Lets go of those that were open because it was in use.
+    pub(super) fn close_use(&mut self) {
+        let of_use = [FileKind::Usage, FileKind::Reserved, FileKind::MaxUsage, FileKind::NumaStat];
+        self.kept.retain(|(kind, _)| !of_use.contains(kind));
+    }
+
     /// Reads what is in use, and if anything is, what goes with it.
     pub(super) fn read_use(
         &mut self,

@@ -36,7 +36,20 @@ pub(super) fn read(tree: &mut Tree, page_size: PageSize, round: &mut Round<'_>) 
                     pending.push(child);
                 }
             }
+        } else {
+            // Some may have been looked into for what was left over, or have stopped: others need the descriptors more.
+            children.into_iter().for_each(|child| close_unused(tree, child, page_size));
         }
+    }
+}
+
+fn close_unused(tree: &mut Tree, id: Id, page_size: PageSize) {
+    if let Some(node) = tree.node_mut(id)
+        && let Some(index) = node.index_of(page_size)
+        && let Some((_, size)) = node.size(index)
+        && !size.in_use
+    {
+        size.close_use();
     }
 }
 
@@ -129,5 +142,26 @@ mod tests {
             use_pages(&example, path, 0);
         }
         assert_eq!(seen(&mut example, "/k/a/c"), pages(0));
+    }
+
+    #[test]
+    fn files_stay_open_of_whoever_uses_pages_and_while_something_is_left_over() {
+        let mut example = Example::new(&["k", "k/a", "k/b"]);
+        use_pages(&example, "k", 3);
+        use_pages(&example, "k/a", 3);
+        example.look();
+        let open = |example: &mut Example, path| {
+            example.round(|tree, round| read(tree, size(), round));
+            example.open(path)
+        };
+        assert_eq!(open(&mut example, "k/a"), 2);
+        assert_eq!(open(&mut example, "k/b"), 0);
+        use_pages(&example, "k", 5);
+        assert_eq!(open(&mut example, "k/b"), 2, "it is read at every poll");
+        use_pages(&example, "k", 3);
+        assert_eq!(open(&mut example, "k/b"), 0);
+        use_pages(&example, "k", 0);
+        use_pages(&example, "k/a", 0);
+        assert_eq!(open(&mut example, "k/a"), 0);
     }
 }
