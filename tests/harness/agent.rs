@@ -79,10 +79,10 @@ impl Start {
         let mut command = if self.tied { tied(&program) } else { Command::new(&program) };
         if let Some(cgroup) = &self.cgroup {
             command = tied("sh");
-            command.args(["-c", r#"echo $$ > "$0/cgroup.procs" && exec "$@""#]);
-            command.arg(cgroup).arg(&program);
-        }
-        if let Some(id) = self.user {
+            command.args(["-c", r#"echo $$ > "$0/cgroup.procs" && exec "$@""#]).arg(cgroup);
+            // It takes root to get there; what is lost with that is to be asked for again.
+            command.args(self.user.map(as_user).unwrap_or_default()).arg(&program);
+        } else if let Some(id) = self.user {
             command.uid(id).gid(id);
         }
         command.args(self.arguments);
@@ -101,6 +101,12 @@ pub fn tied(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).arg(program);
     command
+}
+
+/// What becomes another user's command, without any privilege, that ends with us.
+fn as_user(id: u32) -> Vec<String> {
+    let words = format!("setpriv --reuid={id} --regid={id} --clear-groups --pdeathsig=KILL --");
+    words.split(' ').map(str::to_owned).collect()
 }
 
 /// A copy of the program that anyone may execute.

@@ -5,8 +5,6 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -17,7 +15,7 @@ use nix::unistd::{Pid, geteuid};
 
 use crate::Lab;
 use crate::cgroup::remove_all;
-use crate::evidence;
+use crate::deadline::Deadline;
 use crate::postgres;
 
 const CGROUP: &str = "/sys/fs/cgroup";
@@ -30,10 +28,6 @@ const RECORD: &str = "/run/hugetlb-exporter-lab.pool";
 
 /// The pool of all scenarios, in pages of 2 MiB.
 pub const POOL_PAGES: u64 = 500;
-
-/// No scenario takes longer, in a run that is not to take its time.
-const DEADLINE: Duration = Duration::from_secs(300);
-const LONG_DEADLINE: Duration = Duration::from_secs(1_200);
 
 /// Controllers that runc wants beside hugetlb on v1.
 const V1_CONTROLLERS: [&str; 8] =
@@ -96,7 +90,7 @@ pub fn missing() -> Option<String> {
 /// The machine while the lab has it.
 pub struct Machine {
     phase: Phase,
-    deadline: Arc<AtomicU64>,
+    deadline: Deadline,
     _lock: Flock<OwnedFd>,
 }
 
@@ -134,8 +128,12 @@ impl Machine {
             POOL_PAGES.to_string(),
             "the machine has too little memory for the pool"
         );
-        let deadline = Arc::new(AtomicU64::new(u64::MAX));
-        watch(Arc::clone(&deadline));
+        // The record stays: the scenario's cgroups are left, and the next start removes them.
+        let deadline = Deadline::watched(|| {
+            if let Ok(before) = fs::read_to_string(RECORD) {
+                set_pool(before.trim());
+            }
+        });
         Self { phase: Phase::AsFound, deadline, _lock: lock }
     }
 
@@ -192,10 +190,9 @@ impl Machine {
             Phase::V2 => PathBuf::from(CGROUP),
             Phase::V1 => PathBuf::from(CGROUP).join("hugetlb"),
         };
-        let deadline = if evidence::is_long() { LONG_DEADLINE } else { DEADLINE };
-        self.deadline.store(seconds() + deadline.as_secs(), Ordering::Relaxed);
-        run(&Lab { phase: self.phase, root });
-        self.deadline.store(u64::MAX, Ordering::Relaxed);
+        self.deadline.begin();
+        run(&Lab { phase: self.phase, root, deadline: self.deadline.clone() });
+        self.deadline.end();
     }
 
     /// Whether the last scenario gave all pages back.
@@ -313,29 +310,4 @@ fn put_pool_back() {
         set_pool(before.trim());
         fs::remove_file(RECORD).expect("the record");
     }
-}
-
-fn seconds() -> u64 {
-    nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
-        .expect("a clock")
-        .tv_sec()
-        .try_into()
-        .expect("a time")
-}
-
-/// Ends the lab when a scenario is too late. Tenants and agents end with it.
-fn watch(deadline: Arc<AtomicU64>) {
-    std::thread::spawn(move || {
-        loop {
-            if seconds() > deadline.load(Ordering::Relaxed) {
-                eprintln!("a scenario took too long; the lab ends");
-                // The record stays: the scenario's cgroups are left, and the next start removes them.
-                if let Ok(before) = fs::read_to_string(RECORD) {
-                    set_pool(before.trim());
-                }
-                std::process::exit(101);
-            }
-            std::thread::park_timeout(Duration::from_secs(1));
-        }
-    });
 }

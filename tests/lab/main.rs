@@ -20,6 +20,7 @@
 mod harness;
 mod bundle;
 mod cgroup;
+mod deadline;
 mod evidence;
 mod image;
 mod kubepods;
@@ -97,4 +98,6 @@ pub struct Lab {
     pub phase: Phase,
     /// Its root.
     pub root: std::path::PathBuf,
+    /// When the scenario has to be over.
+    pub deadline: deadline::Deadline,
 }
