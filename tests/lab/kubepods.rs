@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Lab;
@@ -102,8 +102,23 @@ impl<'a> Kubepods<'a> {
     pub fn name(&self, pod: &Pod, name: &str, id: &str, attempt: u32) {
         let directory = format!("lab_{}_{}/{name}", pod.name, pod.uid);
         fs::create_dir_all(self.logs.path().join("pods").join(&directory)).expect("made");
-        let link = self.logs.path().join(format!("containers/{}_lab_{name}-{id}.log", pod.name));
-        symlink(format!("/var/log/pods/{directory}/{attempt}.log"), link).expect("linked");
+        let target = format!("/var/log/pods/{directory}/{attempt}.log");
+        symlink(target, self.link(pod, name, id)).expect("linked");
+    }
+
+    /// Takes the kubelet's link for a container away.
+    pub fn unname(&self, pod: &Pod, name: &str, id: &str) {
+        fs::remove_file(self.link(pod, name, id)).expect("unlinked");
+    }
+
+    /// Takes a pod's log directory away.
+    pub fn remove_logs(&self, pod: &Pod) {
+        let directory = format!("pods/lab_{}_{}", pod.name, pod.uid);
+        fs::remove_dir_all(self.logs.path().join(directory)).expect("removed");
+    }
+
+    fn link(&self, pod: &Pod, name: &str, id: &str) -> PathBuf {
+        self.logs.path().join(format!("containers/{}_lab_{name}-{id}.log", pod.name))
     }
 
     /// An agent that is told of the log directories, and else finds everything by itself.
@@ -129,7 +144,8 @@ impl<'a> Kubepods<'a> {
         self.logs.path().join(directory).display().to_string()
     }
 
-    fn flags(&self, more: &[&str]) -> Vec<String> {
+    /// What tells an agent of the log directories, and more.
+    pub fn flags(&self, more: &[&str]) -> Vec<String> {
         let mut flags = vec![
             format!("--path.pod-logs={}", self.logs("pods")),
             format!("--path.container-logs={}", self.logs("containers")),

@@ -27,7 +27,7 @@ const SIZE: (&str, &str) = ("pagesize", "2Mi");
 const PAGE: u64 = 2 << 20;
 
 #[track_caller]
-fn assert_value(scrape: &Exposition, family: &str, labels: &[(&str, &str)], expected: u64) {
+pub fn assert_value(scrape: &Exposition, family: &str, labels: &[(&str, &str)], expected: u64) {
     #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
     let expected = expected as f64;
     assert_eq!(scrape.value(family, labels), Some(expected), "{family} {labels:?}");
@@ -63,7 +63,7 @@ fn seed(lab: &Lab) {
 }
 
 /// A cgroup's figures as the test reads them, with other code than the agent's.
-struct Files {
+pub struct Files {
     usage: u64,
     reserved: u64,
     limit: Option<u64>,
@@ -72,7 +72,8 @@ struct Files {
 }
 
 impl Files {
-    fn of(cgroup: &Cgroup, size: &str) -> Self {
+    /// Of one page size.
+    pub fn of(cgroup: &Cgroup, size: &str) -> Self {
         let read = |v2: &str, v1: &str| {
             cgroup.read(&format!("hugetlb.{size}.{v2}"), &format!("hugetlb.{size}.{v1}"))
         };
@@ -97,7 +98,7 @@ impl Files {
 
     /// Compares all of them with what is exported of a pod or a container.
     #[track_caller]
-    fn compare(&self, scrape: &Exposition, kind: &str, labels: &[(&str, &str)]) {
+    pub fn compare(&self, scrape: &Exposition, kind: &str, labels: &[(&str, &str)]) {
         let family = |name: &str| format!("hugetlb_{kind}_{name}");
         assert_value(scrape, &family("usage_bytes"), labels, self.usage);
         assert_value(scrape, &family("reserved_bytes"), labels, self.reserved);
@@ -169,7 +170,7 @@ fn every_figure_is_the_kernels(lab: &Lab) {
 
 /// What the pool lacks is what pods and services hold; what a pod holds is what its containers hold.
 #[track_caller]
-fn compare_sums(scrape: &Exposition) {
+pub fn compare_sums(scrape: &Exposition) {
     let sum = |family: &str| scrape.with(family, &[SIZE]).map(|sample| sample.value).sum::<f64>();
     let pool = |family: &str| scrape.value(family, &[SIZE]).expect("a pool");
     let used = pool("hugetlb_pool_size_bytes") - pool("hugetlb_pool_free_bytes");
@@ -182,7 +183,9 @@ fn compare_sums(scrape: &Exposition) {
     assert_eq!(sum("hugetlb_container_reserved_bytes"), sum("hugetlb_pod_reserved_bytes"));
 }
 
-fn compare_pools(scrape: &Exposition) {
+/// The node's pools are what sysfs says.
+#[track_caller]
+pub fn compare_pools(scrape: &Exposition) {
     for (size, label, bytes) in [("2048", "2Mi", 2 << 20), ("1048576", "1Gi", 1 << 30)] {
         let file = |path: &str| {
             fs::read_to_string(path).expect(path).trim().parse::<u64>().expect("a number") * bytes

@@ -15,6 +15,7 @@ mod probing;
 mod reader;
 mod runtimes;
 mod tls;
+mod waking;
 
 use crate::Lab;
 use crate::machine::Phase;
@@ -42,6 +43,7 @@ pub fn all() -> Vec<Scenario> {
         figures::V2,
         lifecycle::BOTH,
         lifecycle::V2,
+        waking::V2,
         reader::BOTH,
         probe::V2,
         mappings::BOTH,
@@ -79,11 +81,9 @@ pub fn all() -> Vec<Scenario> {
         incident::BOTH,
     ]
     .concat();
-    let of = |phase: Phase, named: &[Named]| {
-        named.iter().map(|(name, run)| Scenario { phase, name, run: *run }).collect::<Vec<_>>()
+    let named = [(Phase::AsFound, as_found), (Phase::V2, v2), (Phase::V1, v1)];
+    let of = |(phase, named): (Phase, Vec<Named>)| {
+        named.into_iter().map(move |(name, run)| Scenario { phase, name, run })
     };
-    [of(Phase::AsFound, &as_found), of(Phase::V2, &v2), of(Phase::V1, &v1)]
-        .into_iter()
-        .flatten()
-        .collect()
+    named.into_iter().flat_map(of).collect()
 }
