@@ -30,6 +30,7 @@ pub struct Start {
     arguments: Vec<String>,
     user: Option<u32>,
     cgroup: Option<PathBuf>,
+    variables: Vec<(&'static str, &'static str)>,
     tied: bool,
     client: Option<Client>,
 }
@@ -44,7 +45,15 @@ impl Start {
                 arguments.push(format!("{flag}={value}"));
             }
         }
-        Self { program: program(), arguments, user: None, cgroup: None, tied: false, client: None }
+        Self {
+            program: program(),
+            arguments,
+            user: None,
+            cgroup: None,
+            variables: Vec::new(),
+            tied: false,
+            client: None,
+        }
     }
 
     /// As that user and group, without any privilege.
@@ -56,6 +65,12 @@ impl Start {
     /// In that cgroup, from its first instruction on.
     pub fn in_cgroup(mut self, directory: &Path) -> Self {
         self.cgroup = Some(directory.to_owned());
+        self
+    }
+
+    /// With that variable in its environment.
+    pub fn with_variable(mut self, name: &'static str, value: &'static str) -> Self {
+        self.variables.push((name, value));
         self
     }
 
@@ -85,7 +100,7 @@ impl Start {
         } else if let Some(id) = self.user {
             command.uid(id).gid(id);
         }
-        command.args(self.arguments);
+        command.args(self.arguments).envs(self.variables);
         Agent::started(command, self.client)
     }
 }
