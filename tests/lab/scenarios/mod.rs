@@ -14,10 +14,12 @@ mod probe;
 mod probing;
 mod reader;
 mod runtimes;
+mod soak;
 mod tls;
 mod waking;
 
 use crate::Lab;
+use crate::evidence;
 use crate::machine::Phase;
 use crate::truth;
 
@@ -37,8 +39,16 @@ pub type Named = (&'static str, fn(&Lab));
 
 /// All scenarios, phase by phase: remounting is dear.
 pub fn all() -> Vec<Scenario> {
-    let as_found: Vec<Named> = [access::AS_FOUND, tls::AS_FOUND].concat();
-    let v2: Vec<Named> = [
+    let as_found = [access::AS_FOUND, tls::AS_FOUND].concat();
+    let named = [(Phase::AsFound, as_found), (Phase::V2, v2()), (Phase::V1, v1())];
+    let of = |(phase, named): (Phase, Vec<Named>)| {
+        named.into_iter().map(move |(name, run)| Scenario { phase, name, run })
+    };
+    named.into_iter().flat_map(of).collect()
+}
+
+fn v2() -> Vec<Named> {
+    [
         figures::BOTH,
         figures::V2,
         lifecycle::BOTH,
@@ -60,9 +70,13 @@ pub fn all() -> Vec<Scenario> {
         incident::BOTH,
         incident::V2,
         abuse::V2,
+        soak::V2,
     ]
-    .concat();
-    let v1: Vec<Named> = [
+    .concat()
+}
+
+fn v1() -> Vec<Named> {
+    [
         figures::BOTH,
         figures::V1,
         lifecycle::BOTH,
@@ -79,11 +93,7 @@ pub fn all() -> Vec<Scenario> {
         truth::CROSSED,
         postgres::BOTH,
         incident::BOTH,
+        if evidence::is_long() { soak::V1 } else { &[] },
     ]
-    .concat();
-    let named = [(Phase::AsFound, as_found), (Phase::V2, v2), (Phase::V1, v1)];
-    let of = |(phase, named): (Phase, Vec<Named>)| {
-        named.into_iter().map(move |(name, run)| Scenario { phase, name, run })
-    };
-    named.into_iter().flat_map(of).collect()
+    .concat()
 }
