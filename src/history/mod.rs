@@ -5,6 +5,7 @@
 //! of all, so whatever was refused stays for a quarter of an hour after its cgroup is gone. Everything
 //! here is bounded, and time is that of the snapshots: there is no clock.
 
+mod by_size;
 mod chain;
 mod counter;
 mod grant;
@@ -19,6 +20,7 @@ use std::time::{Duration, SystemTime};
 use crate::identity::{ContainerCgroup, ContainerId, Owner, PodCgroup, PodName, PodUid, QosClass};
 use crate::snapshot::Snapshot;
 use crate::units::{Bytes, PageSize};
+use by_size::BySize;
 use chain::Chains;
 pub use grant::Grant;
 pub use record::Living;
@@ -163,7 +165,7 @@ impl History {
 
     /// What is remembered of a living pod's own cgroup, and what became of its grant.
     pub fn pod(&self, path: &str, page_size: PageSize) -> Option<(Tally, Grant)> {
-        self.pods.get(path)?.sizes.get(&page_size).map(|record| (record.tally(), record.grant))
+        self.pods.get(path)?.sizes.get(page_size).map(|record| (record.tally(), record.grant))
     }
 
     /// The time of the newest snapshot, since the start.
@@ -176,7 +178,7 @@ impl History {
         &self,
     ) -> impl Iterator<Item = (&PodUid, QosClass, impl Iterator<Item = (PageSize, Tally)>)> {
         self.pods.values().filter(|pod| pod.seen.poll != self.polls).map(|pod| {
-            let tallies = pod.sizes.iter().map(|(page_size, record)| (*page_size, record.tally()));
+            let tallies = pod.sizes.iter().map(|(page_size, record)| (page_size, record.tally()));
             (&pod.uid, pod.qos, tallies)
         })
     }
@@ -198,7 +200,7 @@ impl History {
         let record = self.pods.entry(path).or_insert_with(|| PodRecord {
             uid: pod.uid.clone(),
             qos: pod.qos,
-            sizes: BTreeMap::new(),
+            sizes: BySize::new(),
             as_seen: None,
             seen,
         });
@@ -217,7 +219,7 @@ impl History {
             uid: uid.clone(),
             name: None,
             first_seen: seen.at,
-            sizes: BTreeMap::new(),
+            sizes: BySize::new(),
             seen,
         });
         record.seen = seen;

@@ -1,9 +1,9 @@
 //! What is remembered of what lives.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::by_size::BySize;
 use super::chain::Chain;
 use super::refusals::{Now, Watch};
 use super::{ContainerKey, Grant, Seen, Tally};
@@ -15,9 +15,9 @@ use crate::units::{Bytes, PageSize};
 pub(super) struct PodRecord {
     pub(super) uid: PodUid,
     pub(super) qos: QosClass,
-    pub(super) sizes: BTreeMap<PageSize, Record>,
+    pub(super) sizes: BySize<Record>,
     /// Of one that is gone: the same as it was when it was last seen, in case it comes back.
-    pub(super) as_seen: Option<BTreeMap<PageSize, Record>>,
+    pub(super) as_seen: Option<BySize<Record>>,
     pub(super) seen: Seen,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct InstanceRecord {
     pub(super) uid: PodUid,
     pub(super) name: Option<(Arc<str>, u32)>,
     pub(super) first_seen: Duration,
-    pub(super) sizes: BTreeMap<PageSize, Record>,
+    pub(super) sizes: BySize<Record>,
     pub(super) seen: Seen,
 }
 
@@ -53,16 +53,18 @@ pub(super) struct See<'a> {
 
 impl See<'_> {
     /// Adds its figures to what is remembered of it.
-    pub(super) fn take_in(&self, sizes: &mut BTreeMap<PageSize, Record>, young: bool) {
+    pub(super) fn take_in(&self, sizes: &mut BySize<Record>, young: bool) {
         let taken = self.snapshot.taken;
         let now = Now { wall: taken.wall, since_start: taken.since_start };
         for (hugetlb, chain) in self.cgroup.hugetlb.iter().zip(self.chains) {
-            let record = sizes.entry(hugetlb.page_size).or_insert_with(|| Record {
+            let record = sizes.get_or_make(hugetlb.page_size, || Record {
                 watch: Watch::new(young),
                 peak: Bytes::ZERO,
                 grant: Grant::default(),
             });
-            record.take_in(hugetlb, *chain, now);
+            if let Some(record) = record {
+                record.take_in(hugetlb, *chain, now);
+            }
         }
     }
 }
@@ -114,7 +116,7 @@ impl<'a> Living<'a> {
 
     /// What its own cgroup was refused and has used, and what became of its grant.
     pub fn size(self, page_size: PageSize) -> Option<(Tally, Grant)> {
-        self.record.sizes.get(&page_size).map(|record| (record.tally(), record.grant))
+        self.record.sizes.get(page_size).map(|record| (record.tally(), record.grant))
     }
 }
 

@@ -118,10 +118,10 @@ impl PastRecord {
 
 /// Adds what an instance that is gone leaves behind.
 fn add(sizes: &mut BTreeMap<PageSize, Tally>, instance: &InstanceRecord) {
-    for (page_size, record) in &instance.sizes {
+    for (page_size, record) in instance.sizes.iter() {
         let mut record = record.clone();
         record.watch.end();
-        let tally = sizes.entry(*page_size).or_default();
+        let tally = sizes.entry(page_size).or_default();
         *tally = tally.with(record.tally());
     }
 }
