@@ -1,60 +1,108 @@
 //! The last polls of one pod and page size.
 
 use std::collections::VecDeque;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use super::{FRAMES_BEFORE, Frame};
 use crate::assessment::TenantSize;
+use crate::snapshot::{Limit, Reading};
+use crate::units::Bytes;
 
-/// What was seen of it.
+/// The times of the last polls, shared by all films.
+#[derive(Debug, Default)]
+pub(super) struct Polls {
+    /// The newest last.
+    times: VecDeque<SystemTime>,
+    /// How many there ever were.
+    count: u64,
+}
+
+/// What was seen of it: nearly always the same, poll after poll, and then it is kept once.
 #[derive(Debug, Default)]
 pub(super) struct Film {
-    /// The newest last.
-    frames: VecDeque<Frame>,
-    /// When the newest came, by the clock that never jumps.
-    pushed: Duration,
+    /// From which poll on, what; the newest last.
+    scenes: VecDeque<(u64, Figures)>,
+    /// The newest poll that had figures for it.
+    newest: u64,
+}
+
+/// A frame without its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Figures {
+    usage: Reading<Bytes>,
+    reserved: Reading<Bytes>,
+    limit: Reading<Limit>,
+    failures: Reading<u64>,
+}
+
+impl Polls {
+    /// Another one, at that time.
+    pub(super) fn push(&mut self, at: SystemTime) {
+        if self.times.len() >= FRAMES_BEFORE {
+            self.times.pop_front();
+        }
+        self.times.push_back(at);
+        self.count += 1;
+    }
+
+    /// The number of the oldest that is kept.
+    fn oldest(&self) -> u64 {
+        (self.count + 1).saturating_sub(self.times.len() as u64)
+    }
+
+    /// Those that are kept, each with its number.
+    fn iter(&self) -> impl Iterator<Item = (u64, SystemTime)> {
+        (self.oldest()..).zip(self.times.iter().copied())
+    }
 }
 
 impl Film {
-    /// Adds a poll's figures, in place of the oldest if there are enough.
-    pub(super) fn push(&mut self, frame: Frame, now: Duration) {
-        if self.frames.len() >= FRAMES_BEFORE {
-            self.frames.pop_front();
+    /// Adds the newest poll's figures.
+    pub(super) fn push(&mut self, figures: Figures, polls: &Polls) {
+        self.newest = polls.count;
+        if self.scenes.back().is_none_or(|(_, last)| *last != figures) {
+            self.scenes.push_back((polls.count, figures));
         }
-        self.frames.push_back(frame);
-        self.pushed = now;
+        while self.scenes.get(1).is_some_and(|(from, _)| *from <= polls.oldest()) {
+            self.scenes.pop_front();
+        }
     }
 
-    /// Whether that poll had figures for it.
-    pub(super) fn was_pushed_at(&self, now: Duration) -> bool {
-        self.pushed == now
+    /// Whether the newest poll had figures for it.
+    pub(super) fn goes_on(&self, polls: &Polls) -> bool {
+        self.newest == polls.count
     }
 
     /// How many refusals there were between the last poll that knew and this one. What was counted before we
     /// first looked is no news.
-    pub(super) fn refused_since(&self, frame: &Frame) -> u64 {
-        let before = self.frames.iter().rev().find_map(|before| before.failures.present());
-        match (before, frame.failures.present()) {
+    pub(super) fn refused_since(&self, figures: &Figures) -> u64 {
+        let before = self.scenes.iter().rev().find_map(|(_, before)| before.failures.present());
+        match (before, figures.failures.present()) {
             (Some(before), Some(now)) => now.saturating_sub(before),
             _ => 0,
         }
     }
 
     /// All of it.
-    pub(super) fn frames(&self) -> Vec<Frame> {
-        self.frames.iter().copied().collect()
+    pub(super) fn frames(&self, polls: &Polls) -> Vec<Frame> {
+        let at = |(number, at)| {
+            let (_, figures) = self.scenes.iter().rev().find(|(from, _)| *from <= number)?;
+            Some(figures.at(at))
+        };
+        polls.iter().filter_map(at).collect()
     }
 }
 
-impl Frame {
-    /// A pod's figures of a poll.
-    pub(super) fn of(at: SystemTime, size: &TenantSize) -> Self {
-        Self {
-            at,
-            usage: size.usage,
-            reserved: size.reserved,
-            limit: size.limit,
-            failures: size.failures,
-        }
+impl Figures {
+    /// A pod's.
+    pub(super) fn of(size: &TenantSize) -> Self {
+        let TenantSize { usage, reserved, limit, failures, .. } = *size;
+        Self { usage, reserved, limit, failures }
+    }
+
+    /// As they were at that time.
+    pub(super) fn at(self, at: SystemTime) -> Frame {
+        let Self { usage, reserved, limit, failures } = self;
+        Frame { at, usage, reserved, limit, failures }
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use crate::assessment::{Assessment, Changes, Finding, Identity, PodState, Severity, Subject};
 use crate::snapshot::{Limit, Reading, Taken};
 use crate::units::{Bytes, PageSize};
-use film::Film;
+use film::{Figures, Film, Polls};
 
 /// How many incidents are kept.
 pub const MOST_INCIDENTS: usize = 20;
@@ -95,6 +95,7 @@ type Key = (Arc<str>, PageSize);
 /// Records.
 #[derive(Debug, Default)]
 pub struct Recorder {
+    polls: Polls,
     films: HashMap<Key, Film>,
     /// The newest last.
     incidents: VecDeque<Incident>,
@@ -110,15 +111,16 @@ impl Recorder {
         changes: &Changes,
     ) -> Incidents {
         let now = taken.since_start;
+        self.polls.push(taken.wall);
         let mut changed = false;
         for pod in &assessment.pods {
             for size in &pod.sizes {
                 let key = (Arc::clone(&pod.identity.uid), size.page_size);
-                let frame = Frame::of(taken.wall, size);
+                let figures = Figures::of(size);
                 let film = self.films.entry(key.clone()).or_default();
-                let refused = film.refused_since(&frame);
-                film.push(frame, now);
-                changed |= self.continue_incident(&key, frame);
+                let refused = film.refused_since(&figures);
+                film.push(figures, &self.polls);
+                changed |= self.continue_incident(&key, figures.at(taken.wall));
                 if refused > 0 {
                     let event = Event { at: taken.wall, kind: EventKind::Refused(refused) };
                     self.happened(&key, &pod.identity, event, now);
@@ -127,7 +129,7 @@ impl Recorder {
             }
         }
         // Who is not shown any more has no figures, and will have none.
-        self.films.retain(|_, film| film.was_pushed_at(now));
+        self.films.retain(|_, film| film.goes_on(&self.polls));
         for finding in &changes.raised {
             changed |= self.raised(finding, assessment, taken);
         }
@@ -173,13 +175,13 @@ impl Recorder {
         let is_under_way = |incident: &&mut Incident| {
             incident.is_of(key) && now.saturating_sub(incident.last) <= SAME_INCIDENT
         };
+        let seen = self.films.get(key).map(|film| film.frames(&self.polls)).unwrap_or_default();
         if let Some(incident) = self.incidents.iter_mut().rev().find(is_under_way) {
             incident.last = now;
             incident.to_come = FRAMES_AFTER;
             // What led to this, too: it may have been quiet for longer than an incident goes on by itself.
             let shown = incident.frames.last().map(|frame| frame.at);
-            let since = self.films.get(key).map(Film::frames).unwrap_or_default().into_iter();
-            incident.frames.extend(since.filter(|frame| Some(frame.at) > shown));
+            incident.frames.extend(seen.into_iter().filter(|frame| Some(frame.at) > shown));
             incident.frames.truncate(MOST_FRAMES);
             if incident.events.len() < MOST_EVENTS {
                 incident.events.push(event);
@@ -191,7 +193,7 @@ impl Recorder {
             pod: pod.clone(),
             page_size: key.1,
             events: vec![event],
-            frames: self.films.get(key).map(Film::frames).unwrap_or_default(),
+            frames: seen,
             to_come: FRAMES_AFTER,
             last: now,
         });
