@@ -70,6 +70,7 @@ fn processor_time(hierarchy: &Hierarchy) {
 fn time_to_metric(hierarchy: &Hierarchy) {
     let node = Node::new(hierarchy, 110, 2, 1);
     let agent = start(&node).go();
+    thread::sleep(SETTLE);
     let container = node.container(0);
     let pod = container.parent().and_then(|pod| pod.file_name()).expect("a pod");
     let uid = pod.to_string_lossy().trim_start_matches("pod").to_owned();
@@ -96,7 +97,8 @@ fn memory(hierarchy: &Hierarchy) {
     let mut scraper = Scraper::new(agent.address());
     for _ in 0..SCRAPES {
         scraper.scrape();
-        thread::sleep(Duration::from_secs(1));
+        // Long enough for another view.
+        thread::sleep(Duration::from_millis(2100));
     }
     print_memory("agent_1000_using_scraped", &agent, cgroup.as_ref());
     print("agent_1000_using_descriptors", agent.descriptors() as f64, "descriptors");
