@@ -1,6 +1,6 @@
 //! What the running agent costs, and how soon it tells of a refusal, on the real kernel.
 //!
-//! `cargo bench --bench agent` prints one line a figure, `name value unit`, in some three minutes; it wants root and
+//! `cargo bench --bench agent` prints one line a figure, `name value unit`, in some four minutes; it wants root and
 //! memory for 1,000 huge pages, and puts everything back. The agent is the program as it is built for benchmarks
 //! (`HUGETLB_EXPORTER_BINARY` names another build of it), a process of its own with its default flags.
 //! docs/performance.md has the figures and what they mean.
@@ -24,10 +24,9 @@ mod scraper;
 
 use std::fs;
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
 
-use figures::{microseconds, print, quantile};
+use figures::{microseconds, print, quantile, rest};
 use harness::agent::{Agent, Start};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
@@ -35,6 +34,8 @@ use real::{Hierarchy, Inside, MemoryCgroup, Node};
 use scraper::Scraper;
 
 const SETTLE: Duration = Duration::from_secs(10);
+/// What is new is looked at more often at first.
+const SETTLE_LONG: Duration = Duration::from_secs(60);
 const MEASURED: Duration = Duration::from_secs(60);
 const SCRAPES: usize = 15;
 const REFUSALS: usize = 250;
@@ -57,9 +58,9 @@ fn processor_time(hierarchy: &Hierarchy) {
     let mut node = Node::new(hierarchy, 110, 2, 2);
     node.fill(10, 1);
     let agent = start(&node).go();
-    thread::sleep(SETTLE);
+    rest(SETTLE_LONG);
     let before = spent(&agent);
-    thread::sleep(MEASURED);
+    rest(MEASURED);
     let spent = spent(&agent).saturating_sub(before);
     print("agent_usual_cpu", 100.0 * spent.as_secs_f64() / MEASURED.as_secs_f64(), "percent");
     print("agent_usual_cpu_a_poll", microseconds(spent) / 30.0, "us");
@@ -70,7 +71,7 @@ fn processor_time(hierarchy: &Hierarchy) {
 fn time_to_metric(hierarchy: &Hierarchy) {
     let node = Node::new(hierarchy, 110, 2, 1);
     let agent = start(&node).go();
-    thread::sleep(SETTLE);
+    rest(SETTLE);
     let container = node.container(0);
     let pod = container.parent().and_then(|pod| pod.file_name()).expect("a pod");
     let uid = pod.to_string_lossy().trim_start_matches("pod").to_owned();
@@ -92,13 +93,13 @@ fn memory(hierarchy: &Hierarchy) {
         println!("# kernel memory is not measured: the memory controller is not to be had here");
     }
     let agent = start.go();
-    thread::sleep(SETTLE);
+    rest(SETTLE);
     print_memory("agent_1000_using", &agent, cgroup.as_ref());
     let mut scraper = Scraper::new(agent.address());
     for _ in 0..SCRAPES {
         scraper.scrape();
         // Long enough for another view.
-        thread::sleep(Duration::from_millis(2100));
+        rest(Duration::from_millis(2100));
     }
     print_memory("agent_1000_using_scraped", &agent, cgroup.as_ref());
     print("agent_1000_using_descriptors", agent.descriptors() as f64, "descriptors");

@@ -1,6 +1,7 @@
 //! Figures, as they are measured and printed.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -34,4 +35,12 @@ pub fn median(values: &[f64]) -> f64 {
 /// One line, `name value unit`.
 pub fn print(name: &str, value: f64, unit: &str) {
     println!("{name} {value:.3} {unit}");
+}
+
+/// Lets so much time pass, which is what is measured.
+pub fn rest(time: Duration) {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        thread::park_timeout(until.saturating_duration_since(Instant::now()));
+    }
 }

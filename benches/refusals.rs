@@ -4,9 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::figures::rest;
 use crate::harness::agent::{Agent, program, tied};
 
 /// From one refusal to the next.
@@ -23,12 +23,12 @@ pub fn latencies(agent: &Agent, container: &Path, uid: &str, count: usize) -> Ve
             let mut tenant = Tenant::new(container);
             let before = failures(agent, uid);
             next += EVERY;
-            thread::sleep(next.saturating_duration_since(Instant::now()));
+            rest(next.saturating_duration_since(Instant::now()));
             let began = Instant::now();
             tenant.tell("touch 2");
             while failures(agent, uid) <= before {
                 assert!(began.elapsed() < DEADLINE, "the refusal is not told");
-                thread::sleep(ASK_EVERY);
+                rest(ASK_EVERY);
             }
             began.elapsed().as_secs_f64() * 1e3
         })
