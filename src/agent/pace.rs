@@ -21,7 +21,7 @@ const SHORTEST: Duration = Duration::from_millis(250);
 const FAST: u64 = 8;
 
 /// Between the beginnings of a poll that a refusal made and of the next such: at least this, and so many times what the
-/// poll took.
+/// poll took of a processor.
 const BETWEEN_WOKEN: Duration = Duration::from_millis(50);
 const SHARE: u32 = 50;
 
