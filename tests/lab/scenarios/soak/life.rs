@@ -207,6 +207,7 @@ impl Stayers {
             (Tenant::new(&container, kind), container, pod)
         };
         let mut trapped = stayer("trapped", "shared", "aa");
+        trapped.1.limit(50);
         trapped.0.map(100);
         trapped.0.touch(40);
         let mut capped = stayer("capped", "private", "bb");
