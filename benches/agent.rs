@@ -41,15 +41,20 @@ const SCRAPES: usize = 15;
 const REFUSALS: usize = 250;
 const MEBIBYTE: f64 = 1_048_576.0;
 
+/// Measures something, and prints it.
+type Measure = fn(&Hierarchy);
+
+/// What is measured, by the name that asks for it alone: `cargo bench --bench agent -- memory`.
+const ALL: [(&str, Measure); 3] =
+    [("processor", processor_time), ("refusals", time_to_metric), ("memory", memory)];
+
 fn main() -> ExitCode {
     real::run(1000, 1000, |Inside { hierarchy, .. }| {
-        processor_time(&hierarchy);
-        if hierarchy.v1 {
-            println!("# refusals are not measured: v1 tells nothing of them");
-        } else {
-            time_to_metric(&hierarchy);
+        let wish = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+        for (_, measure) in ALL.iter().filter(|(name, _)| wish.as_ref().is_none_or(|it| it == name))
+        {
+            measure(&hierarchy);
         }
-        memory(&hierarchy);
     })
 }
 
@@ -69,6 +74,10 @@ fn processor_time(hierarchy: &Hierarchy) {
 
 /// How long a refusal stays unknown.
 fn time_to_metric(hierarchy: &Hierarchy) {
+    if hierarchy.v1 {
+        println!("# refusals are not measured: v1 tells nothing of them");
+        return;
+    }
     let node = Node::new(hierarchy, 110, 2, 1);
     let agent = start(&node).go();
     rest(SETTLE);
