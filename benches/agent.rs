@@ -130,7 +130,7 @@ fn print_memory(name: &str, agent: &Agent, cgroup: Option<&MemoryCgroup>) {
     }
 }
 
-/// An agent as it is by default.
+/// An agent as it is by default, in the environment that the image gives it.
 fn start(node: &Node) -> Start {
     let roots = node.roots();
     let flags = [
@@ -138,7 +138,7 @@ fn start(node: &Node) -> Start {
         format!("--path.container-logs={}", roots.container_logs.display()),
         "--poll.interval=2s".to_owned(),
     ];
-    Start::new(&flags).tied_to_us()
+    Start::new(&flags).tied_to_us().with_variable("MALLOC_ARENA_MAX", "1")
 }
 
 /// The processor time of all its threads.
