@@ -18,6 +18,7 @@ const LOCK: &str = "/run/hugetlb-exporter-lab.lock";
 const RECORD: &str = "/run/hugetlb-exporter-lab.pool";
 /// What everything else may need, in kB.
 const SPARE: u64 = 2 << 20;
+const TRIES: u32 = 5;
 const HUGE_PAGE: u64 = 2 << 10;
 
 /// The machine while we have it.
@@ -61,7 +62,14 @@ impl Machine {
         let room = available().unwrap_or_default().saturating_sub(SPARE) / HUGE_PAGE;
         let before = fs::read_to_string(POOL).map_err(|error| format!("{POOL}: {error}"))?;
         fs::write(RECORD, before).map_err(|error| format!("{RECORD}: {error}"))?;
-        set_pool(&most.min(room).to_string());
+        let wanted = most.min(room);
+        // Memory that caches hold is given up by and by.
+        for _ in 0..TRIES {
+            set_pool(&wanted.to_string());
+            if pool() >= wanted {
+                break;
+            }
+        }
         match pool() {
             got if got >= least => Ok(()),
             got => Err(format!("{least} huge pages are wanted, and there is memory for {got}")),
