@@ -113,11 +113,6 @@ impl SizeFiles {
         }
     }
 
-    /// Lets go of the files that are open.
-    pub(super) fn close(&mut self) {
-        self.kept = Vec::new();
-    }
-
     /// Lets go of those that were open because it was in use.
     pub(super) fn close_use(&mut self) {
         let of_use = [FileKind::Usage, FileKind::Reserved, FileKind::MaxUsage, FileKind::NumaStat];

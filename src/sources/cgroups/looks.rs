@@ -45,7 +45,7 @@ fn look_at_size(
         // Before they are read: what is set between is told.
         node.watch_limits(id, index, round.watch.as_deref_mut());
     } else {
-        size.close();
+        size.close_use();
     }
     let Some((place, size)) = node.size(index) else { return Ok(()) };
     size.read(&LIMITS, false, place, &mut round.reads)?;

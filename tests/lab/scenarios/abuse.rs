@@ -42,7 +42,12 @@ fn slow_connections(lab: &Lab) {
     let seconds = if evidence::is_long() { 60 } else { 20 };
     let kubepods = Kubepods::new(lab, Driver::Cgroupfs);
     let agent = kubepods.agent(&["--poll.interval=2s"]);
-    let before = agent.scrape();
+    // What it keeps open it has opened by its second poll.
+    let before = wait_for("the agent to have settled", || {
+        let scrape = agent.scrape();
+        scrape.value("hugetlb_exporter_polls_total", &[]).filter(|polls| *polls >= 3.0)?;
+        Some(scrape)
+    });
     let first = Wave::over(&agent, Duration::from_secs(seconds));
     let growth = first.largest - resident(&before);
     evidence::tell(
