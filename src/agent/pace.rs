@@ -1,7 +1,8 @@
 //! When the next poll is due.
 //!
-//! A node on which nothing uses huge pages and nothing comes is read less often, one on which a container is about to touch what it has
-//! mapped more often; a refusal makes a poll at once, but polls made so take no more than a fiftieth of a core.
+//! A node on which nothing uses huge pages and nothing comes is read less often, one on which a container is about to
+//! touch what it has mapped more often; a refusal makes a poll at once, but polls made so take no more than a fiftieth
+//! of a core.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

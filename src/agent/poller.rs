@@ -1,7 +1,7 @@
 //! The loop that makes views, on a thread of its own that reads kernel files only.
 //!
-//! It waits for the next poll's time, for word that something was refused, or for the end, and for nothing else: names,
-//! the kubelet, mappings and the probe are looked after elsewhere, and their newest is taken as it is.
+//! It waits for the next poll's time, for word that something was refused, for a new cgroup where polls are far apart, or
+//! for the end, and for nothing else: names, the kubelet, mappings and the probe are looked after elsewhere, and their newest is taken as it is.
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;

@@ -70,7 +70,8 @@ impl KernelFiles {
         parse: impl FnOnce(&str) -> Option<T>,
         problems: &mut Problems,
     ) -> Reading<T> {
-        let text = File::open(path).and_then(|file| whole(&file, &mut self.buffer));
+        let length = File::open(path).and_then(|file| whole(&file, &mut self.buffer));
+        let text = length.and_then(|length| text(&self.buffer, length));
         reading(text, path, expected, parse, problems)
     }
 
@@ -82,25 +83,21 @@ impl KernelFiles {
         parse: impl FnOnce(&str) -> Option<T>,
         problems: &mut Problems,
     ) -> Reading<T> {
-        let kept = self.of_node.as_ref().and_then(|files| files.get(path));
-        if let Some(file) = kept
-            && let Ok(text) = whole(file, &mut self.buffer)
-        {
-            return parse_or_complain(text, || path.to_owned(), expected, parse, problems);
-        }
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) => return reading(Err(error), path, expected, parse, problems),
+        let Some(files) = &mut self.of_node else {
+            return self.read(path, expected, parse, problems);
         };
-        let text = whole(&file, &mut self.buffer);
-        let is_read = text.is_ok();
-        let reading = reading(text, path, expected, parse, problems);
-        match &mut self.of_node {
-            Some(files) if is_read => drop(files.insert(path.to_owned(), file)),
-            Some(files) => drop(files.remove(path)),
-            None => {}
-        }
-        reading
+        let kept = files.get(path).and_then(|file| whole(file, &mut self.buffer).ok());
+        let length = kept.map_or_else(
+            || {
+                let file = File::open(path)?;
+                let length = whole(&file, &mut self.buffer)?;
+                files.insert(path.to_owned(), file);
+                Ok(length)
+            },
+            Ok,
+        );
+        let text = length.and_then(|length| text(&self.buffer, length));
+        reading(text, path, expected, parse, problems)
     }
 
     /// Reads and parses a file of a cgroup that has been seen in its directory: through `kept` where that is open, else
@@ -154,18 +151,18 @@ fn once(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
     }
 }
 
-/// A file's text, which may come in pieces (vmstat does).
-fn whole<'a>(file: &File, buffer: &'a mut Vec<u8>) -> io::Result<&'a str> {
+/// The length of a file that may come in pieces (vmstat does).
+fn whole(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
     let mut length = 0;
     loop {
         let rest = buffer.get_mut(length..).unwrap_or_default();
         match file.read_at(rest, length as u64)? {
-            0 => return text(buffer, length),
+            0 => return Ok(length),
             more => length += more,
         }
         if length == buffer.len() {
             if length >= LONGEST {
-                return text(buffer, length);
+                return Ok(length);
             }
             buffer.resize(buffer.len() * 2, 0);
         }

@@ -34,7 +34,7 @@ pub(super) fn take_news(tree: &mut Tree, round: &mut Round<'_>) {
     }
 }
 
-pub(super) fn all_must_be_listed(tree: &mut Tree) {
+fn all_must_be_listed(tree: &mut Tree) {
     for id in tree.order().to_vec() {
         tree.must_list(id);
     }

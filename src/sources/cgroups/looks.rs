@@ -52,17 +52,12 @@ fn look_at_size(
     if !all {
         return Ok(());
     }
-    let rest = [
-        FileKind::Events,
-        FileKind::EventsLocal,
-        FileKind::Failcnt,
-        FileKind::ReservedFailcnt,
-        FileKind::MaxUsage,
-    ];
-    size.read(&rest, false, place, &mut round.reads)?;
-    if round.numa {
-        size.read(&[FileKind::NumaStat], false, place, &mut round.reads)?;
+    if !size.in_use {
+        size.read(round.beside_use, false, place, &mut round.reads)?;
     }
+    let counters =
+        [FileKind::Events, FileKind::EventsLocal, FileKind::Failcnt, FileKind::ReservedFailcnt];
+    size.read(&counters, false, place, &mut round.reads)?;
     // Whatever is found below later was counted then or comes on top.
     size.followed = size.followed.or(size.events().present());
     Ok(())

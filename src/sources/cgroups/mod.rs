@@ -183,9 +183,6 @@ impl Cgroups {
         let due = tree.take_due(asked.now);
         // For what the kernel may have told and was lost.
         due.iter().for_each(|id| tree.must_list(*id));
-        if !self.has_sums {
-            discovery::all_must_be_listed(tree);
-        }
         discovery::list_all(tree, &mut round);
         self.stale |= tree.put_in_order();
         let new = tree.take_due(asked.now);

@@ -115,6 +115,11 @@ impl Node {
         Some((place, self.sizes.get_mut(index)?))
     }
 
+    /// The same by the page size.
+    pub(super) fn size_of(&mut self, page_size: PageSize) -> Option<(Place<'_>, &mut SizeFiles)> {
+        self.size(self.index_of(page_size)?)
+    }
+
     /// Watches the limits of one size, unless they are, or it can't be done.
     pub(super) fn watch_limits(&mut self, id: Id, index: usize, watch: Option<&mut Watch>) {
         let Self { location, names, sizes, watches, .. } = self;

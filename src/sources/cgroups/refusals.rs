@@ -18,12 +18,8 @@ pub(super) fn follow(tree: &mut Tree, round: &mut Round<'_>) -> Vec<Id> {
     if round.version == CgroupVersion::V1 {
         return innermost;
     }
-    for id in tree.outermost() {
-        let sizes: Vec<PageSize> = tree
-            .node(id)
-            .map(|node| node.names.iter().map(|names| names.page_size).collect())
-            .unwrap_or_default();
-        for page_size in sizes {
+    for page_size in tree.page_sizes() {
+        for id in tree.outermost() {
             if has_moved(tree, id, page_size, true, round) {
                 descend(tree, id, page_size, round, &mut innermost);
             }
@@ -63,8 +59,7 @@ fn has_moved(
     round: &mut Round<'_>,
 ) -> bool {
     let Some(node) = tree.node_mut(id) else { return false };
-    let Some(index) = node.index_of(page_size) else { return false };
-    let Some((place, size)) = node.size(index) else { return false };
+    let Some((place, size)) = node.size_of(page_size) else { return false };
     let read = size.read(&[FileKind::Events], keep, place, &mut round.reads).and_then(|()| {
         let moved = match size.events() {
             Reading::Present(count) => size.followed.replace(count) != Some(count),

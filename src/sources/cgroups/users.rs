@@ -45,8 +45,7 @@ pub(super) fn read(tree: &mut Tree, page_size: PageSize, round: &mut Round<'_>) 
 
 fn close_unused(tree: &mut Tree, id: Id, page_size: PageSize) {
     if let Some(node) = tree.node_mut(id)
-        && let Some(index) = node.index_of(page_size)
-        && let Some((_, size)) = node.size(index)
+        && let Some((_, size)) = node.size_of(page_size)
         && !size.in_use
     {
         size.close_use();
