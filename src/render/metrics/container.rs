@@ -72,16 +72,19 @@ pub(super) const FAMILIES: &[Family] = &[
 ];
 
 fn info(view: &View, samples: &mut Samples) {
-    for container in &view.assessment.containers {
+    let named = view.assessment.containers.iter().map(|container| {
         let who = &container.identity;
-        if let Some(instance) = &container.newest {
+        ([&*who.namespace, &*who.pod, &*who.container, &*who.uid], &container.newest)
+    });
+    let mut containers: Vec<_> = named.collect();
+    containers.sort_unstable_by_key(|(who, _)| *who);
+    for ([namespace, pod, container, uid], newest) in containers {
+        if let Some(instance) = newest {
             let qos = instance.qos.to_string();
             let (id, cgroup, runtime) =
                 (&instance.container_id(), &instance.cgroup, instance.runtime.name());
-            samples.push(
-                [&who.namespace, &who.pod, &who.container, &who.uid, id, cgroup, &qos, runtime],
-                1.0,
-            );
+            let values = [namespace, pod, container, uid, id, cgroup, &qos, runtime];
+            samples.push_in_order(values, 1.0);
         }
     }
 }

@@ -91,11 +91,9 @@ pub fn encode_in_pieces(view: &View, take: &mut dyn FnMut(&str)) {
         encoder.begin(family);
         match family.collect {
             Collect::Own(collect) => {
-                let mut samples = Samples::new(family, encoder.samples());
+                let mut samples = Samples::new(family, &mut encoder);
                 collect(view, &mut samples);
-                samples.finish();
-                encoder.pass_on();
-                encoder.samples().clear();
+                samples.pass_on();
             }
             Collect::Figure(tenants, figure) => rows.of(tenants).each_piece(|mut piece| {
                 piece.lend(family.kind, figure, encoder.samples());

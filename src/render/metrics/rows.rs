@@ -78,8 +78,8 @@ struct Row<'a> {
     lent: usize,
 }
 
-/// So many rows are lent at a time: enough to make their text in few pieces, few enough to hold little of it.
-const PIECE: usize = 128;
+/// So many samples are passed on at a time: enough to make their text in few pieces, few enough to hold little of it.
+pub(super) const PIECE: usize = 128;
 
 /// Some rows that follow one another.
 pub(super) struct Piece<'r, 'a> {

@@ -2,20 +2,21 @@
 
 use prometheus::proto;
 
-use super::{Family, Kind};
+use super::rows::PIECE;
+use super::{Encoder, Family, Kind};
 use crate::snapshot::{Limit, Reading};
 use crate::units::{Bytes, SignedBytes};
 
 /// The samples of a family whose labels are its own.
-pub(super) struct Samples<'a> {
+pub(super) struct Samples<'e, 'a> {
     family: &'static Family,
-    metrics: &'a mut Vec<proto::Metric>,
+    encoder: &'e mut Encoder<'a>,
 }
 
-impl<'a> Samples<'a> {
-    /// None yet, to be put there.
-    pub(super) fn new(family: &'static Family, metrics: &'a mut Vec<proto::Metric>) -> Self {
-        Self { family, metrics }
+impl<'e, 'a> Samples<'e, 'a> {
+    /// None yet, to be passed on there.
+    pub(super) fn new(family: &'static Family, encoder: &'e mut Encoder<'a>) -> Self {
+        Self { family, encoder }
     }
 
     /// Adds a sample; its label values stand in the order of the family's labels.
@@ -23,7 +24,17 @@ impl<'a> Samples<'a> {
         debug_assert_eq!(self.family.labels.len(), N, "{}", self.family.name);
         let mut metric = labelled(self.family.labels, values.into_iter());
         self.family.kind.set(&mut metric, value);
-        self.metrics.push(metric);
+        self.encoder.samples().push(metric);
+    }
+
+    /// Adds a sample whose labels come after those of all before it: the samples of thousands are passed on piece by
+    /// piece, and never there at once.
+    pub(super) fn push_in_order<const N: usize>(&mut self, values: [&str; N], value: f64) {
+        if self.encoder.samples().len() >= PIECE {
+            self.pass_on();
+        }
+        self.push(values, value);
+        debug_assert!(self.encoder.samples().is_sorted_by(is_before), "{}", self.family.name);
     }
 
     /// Adds a sample, where there is one.
@@ -33,9 +44,11 @@ impl<'a> Samples<'a> {
         }
     }
 
-    /// Sorts them, and leaves no label set twice.
-    pub(super) fn finish(self) {
-        sort_unique(self.metrics, |metric| metric);
+    /// Sorts them, leaves no label set twice, and passes them on.
+    pub(super) fn pass_on(&mut self) {
+        sort_unique(self.encoder.samples(), |metric| metric);
+        self.encoder.pass_on();
+        self.encoder.samples().clear();
     }
 }
 
@@ -57,6 +70,10 @@ pub(super) fn pair(name: &str, value: String) -> proto::LabelPair {
 pub(super) fn sort_unique<T>(samples: &mut Vec<T>, metric: impl Fn(&T) -> &proto::Metric) {
     samples.sort_by(|left, right| values(metric(left)).cmp(values(metric(right))));
     samples.dedup_by(|later, earlier| values(metric(later)).eq(values(metric(earlier))));
+}
+
+fn is_before(earlier: &proto::Metric, later: &proto::Metric) -> bool {
+    values(earlier).lt(values(later))
 }
 
 fn values(metric: &proto::Metric) -> impl Iterator<Item = &str> {

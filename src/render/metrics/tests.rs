@@ -97,8 +97,15 @@ fn what_one_family_adds_to_the_labels_lent_to_it_the_next_does_not_have() {
 
 #[test]
 fn a_family_that_comes_in_pieces_has_one_head() {
+    // By name they are in another order than by UID.
     let many = (0..500).fold(node(Duration::ZERO), |node, number| {
-        node.with_container(&format!("u{number:03}"), number, hugetlb(number + 1, number))
+        let (uid, pod) = (format!("u{number:03}"), format!("p{:03}", 999 - number));
+        node.with_container(&uid, number, hugetlb(number + 1, number)).named(
+            &uid,
+            number,
+            ["n", &pod, "c"],
+            0,
+        )
     });
     let text = exposition(many);
     for family in families() {
@@ -114,6 +121,7 @@ fn a_family_that_comes_in_pieces_has_one_head() {
     }
     let of = |name: &str| text.lines().filter(|line| line.starts_with(name)).count();
     assert_eq!(of("hugetlb_container_usage_bytes{"), 500);
+    assert_eq!(of("hugetlb_container_info{"), 500);
     assert_eq!(of("hugetlb_container_classified_failures_total{"), 1500);
 }
 
