@@ -45,6 +45,7 @@ pub(super) fn states(
                 || size.is_active()
                 || size.outlook.unreserved > Bytes::ZERO
         });
+        sizes.shrink_to_fit();
         let (_, known) = pods.entry(&pod.uid).or_insert_with(|| (pod.qos, Vec::new()));
         add(known, sizes, |known, other| known.add_cgroup(&other));
     }

@@ -39,7 +39,7 @@ pub(super) struct Now {
 }
 
 /// The counters of one cgroup for one page size.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Watch {
     /// v2's only one, or v1's failcnt.
     first: Counter,
@@ -47,7 +47,8 @@ pub(super) struct Watch {
     second: Counter,
     /// Of the last poll: what was used, and whether the limits left a page.
     before: Option<(Bytes, bool)>,
-    undecided: Option<Undecided>,
+    /// Hardly ever there, and half as long as all else.
+    undecided: Option<Box<Undecided>>,
     pub(super) refusals: Refusals,
     pub(super) total: u64,
     pub(super) last: Option<SystemTime>,
@@ -144,7 +145,7 @@ impl Watch {
             since: now.since_start,
             at: None,
         };
-        let undecided = self.undecided.get_or_insert(fresh);
+        let undecided = self.undecided.get_or_insert_with(|| Box::new(fresh));
         undecided.count = undecided.count.saturating_add(growth.by);
         undecided.had_room &= had_room && has_room;
         undecided.at = Some(now.since_start);
