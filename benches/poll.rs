@@ -29,8 +29,8 @@ const ROUNDS: usize = 21;
 /// As the agent.
 const MOST_KEPT: usize = 6144;
 const INTERVAL: Duration = Duration::from_secs(2);
-/// In this time everything is looked at anew once, and by the time before that it is looked at as rarely.
-const SWEEP: Duration = Duration::from_secs(600);
+/// In this time everything is seen whole once, and by the time before that it is looked at as rarely as ever.
+const SWEEP: Duration = Duration::from_secs(3600);
 const SETTLED: Duration = Duration::from_secs(1800);
 
 fn main() -> ExitCode {

@@ -37,6 +37,12 @@ pub struct NumaPool {
 }
 
 impl Pool {
+    /// Whether there is no page of that size, and none may be made: whoever wants one gets none, whatever its limits.
+    pub fn is_empty(&self) -> bool {
+        let none = Reading::Present(Pages(0));
+        self.size == none && [none, Reading::Absent].contains(&self.overcommit_limit)
+    }
+
     /// Free pages that no mapping was promised. Absent or failed where one of the two is.
     pub fn available(&self) -> Reading<Pages> {
         match (self.free, self.reserved) {

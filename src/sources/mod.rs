@@ -157,12 +157,11 @@ impl Reader {
         health(Source::Meminfo, meminfo);
         health(Source::Vmstat, vmstat);
 
-        let numa = pools.iter().any(|pool| pool.nodes.len() > 1);
         let Aside { names, declared, mappings, probes, web_config } = aside;
         let asked = Asked {
             roots: &self.roots,
             now: taken.since_start,
-            numa,
+            pools: &pools,
             names: Arc::clone(&names.index),
         };
         let mut problems = Problems::default();

@@ -40,8 +40,11 @@ pub(super) fn read(
         } else {
             Reading::Absent
         };
-        changed |= nodes != node.memory_nodes;
-        node.memory_nodes = nodes;
+        if nodes != node.memory_nodes {
+            node.memory_nodes = nodes;
+            node.changed = true;
+            changed = true;
+        }
     }
     changed
 }

@@ -12,33 +12,45 @@ use super::round::Round;
 use super::tree::Tree;
 use super::watch::Watch;
 use super::{discovery, looks};
-use crate::snapshot::{CgroupVersion, Hugetlb, Problems};
+use crate::snapshot::{CgroupVersion, Hugetlb, Pool, Problems};
 use crate::sources::kernel_file::KernelFiles;
 
-/// A hierarchy of v2 and what is known of it.
+/// A hierarchy and what is known of it.
 pub(super) struct Example {
+    version: CgroupVersion,
     directory: tempfile::TempDir,
     pub(super) tree: Tree,
     pub(super) watch: Option<Watch>,
     files: KernelFiles,
     problems: Problems,
     number: u64,
+    /// The time of the next rounds.
+    pub(super) now: Duration,
+    /// What they know of pools.
+    pub(super) pools: Vec<Pool>,
 }
 
 impl Example {
-    /// With these cgroups, none of them read yet.
+    /// Of v2 with these cgroups, none of them read yet.
     pub(super) fn new(paths: &[&str]) -> Self {
+        Self::of(CgroupVersion::V2, paths)
+    }
+
+    pub(super) fn of(version: CgroupVersion, paths: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let root = directory.path();
-        let names = list(root, CgroupVersion::V2).expect("listed").files;
-        let tree = Tree::new(CgroupVersion::V2, root, 1, names, Duration::ZERO);
+        let names = list(root, version).expect("listed").files;
+        let tree = Tree::new(version, root, 1, names, Duration::ZERO);
         let mut example = Self {
+            version,
             directory,
             tree,
             watch: None,
             files: KernelFiles::keeping(100),
             problems: Problems::default(),
             number: 0,
+            now: Duration::ZERO,
+            pools: Vec::new(),
         };
         paths.iter().for_each(|path| example.make(path));
         example.tree.must_list(Tree::ROOT);
@@ -52,12 +64,18 @@ impl Example {
     /// A cgroup that uses nothing and was refused nothing.
     pub(super) fn make(&self, path: &str) {
         fs::create_dir_all(self.at(path)).expect("made");
-        for name in ["current", "rsvd.current"] {
-            self.write(path, name, "0");
-        }
-        for name in ["events", "events.local"] {
-            self.write(path, name, "max 0");
-        }
+        let files: &[(&str, &str)] = match self.version {
+            CgroupVersion::V2 => &[
+                ("current", "0"),
+                ("rsvd.current", "0"),
+                ("events", "max 0"),
+                ("events.local", "max 0"),
+            ],
+            CgroupVersion::V1 => {
+                &[("usage_in_bytes", "0"), ("limit_in_bytes", "0"), ("failcnt", "0")]
+            }
+        };
+        files.iter().for_each(|(name, text)| self.write(path, name, text));
     }
 
     /// Writes one of a cgroup's files.
@@ -68,9 +86,10 @@ impl Example {
     /// Does something in a round of its own.
     pub(super) fn round<T>(&mut self, what: impl FnOnce(&mut Tree, &mut Round<'_>) -> T) -> T {
         self.number += 1;
-        let reads = Reads { files: &mut self.files, problems: &mut self.problems, changed: false };
-        let mut round = Round::new(CgroupVersion::V2, self.number, Duration::ZERO, reads);
+        let reads = Reads::new(&mut self.files, &mut self.problems, self.number);
+        let mut round = Round::new(self.version, self.now, reads);
         round.watch = self.watch.as_mut();
+        round.pools = &self.pools;
         let done = what(&mut self.tree, &mut round);
         round.finish(&mut self.tree);
         self.tree.put_in_order();
@@ -85,11 +104,23 @@ impl Example {
         });
     }
 
+    /// Looks at those that are due.
+    pub(super) fn look_if_due(&mut self) {
+        self.round(|tree, round| {
+            let due = tree.take_due(round.now);
+            discovery::take_news(tree, round);
+            discovery::list_all(tree, round);
+            due.into_iter().chain(tree.take_due(round.now)).for_each(|(id, whole)| {
+                looks::look(tree, id, whole, round);
+            });
+        });
+    }
+
     /// Reads all files of all.
     pub(super) fn look(&mut self) {
         self.discover();
         self.round(|tree, round| {
-            tree.order().to_vec().into_iter().for_each(|id| looks::look(tree, id, round));
+            tree.order().to_vec().into_iter().for_each(|id| looks::look(tree, id, false, round));
         });
     }
 

@@ -25,8 +25,17 @@ pub(super) struct Place<'a> {
 pub(super) struct Reads<'a> {
     pub(super) files: &'a mut KernelFiles,
     pub(super) problems: &'a mut Problems,
+    /// Which poll it is.
+    pub(super) number: u64,
     /// Whether anything was read that is not as it was.
     pub(super) changed: bool,
+}
+
+impl<'a> Reads<'a> {
+    /// For the poll of that number, in which nothing was read yet.
+    pub(super) fn new(files: &'a mut KernelFiles, problems: &'a mut Problems, number: u64) -> Self {
+        Self { files, problems, number, changed: false }
+    }
 }
 
 /// A cgroup's figures for one page size, as they were last read.
@@ -39,8 +48,9 @@ pub(super) struct SizeFiles {
     kept: Vec<(FileKind, Kept)>,
     /// Whether pages are mapped or touched, or that is not known: then it is read at every poll.
     pub(super) in_use: bool,
-    /// In which poll it was last read as one that may be in use.
-    pub(super) read_in: u64,
+    /// In which poll that was last read, and whether pages were in use before.
+    read_in: u64,
+    was_in_use: bool,
     /// Whether a notification tells when a limit is set.
     pub(super) limits_watched: bool,
     /// v2: the count of refusals up to which the cgroups below were looked through.
@@ -74,6 +84,7 @@ impl SizeFiles {
             kept: Vec::new(),
             in_use: true,
             read_in: 0,
+            was_in_use: false,
             limits_watched: false,
             followed: None,
         }
@@ -119,6 +130,16 @@ impl SizeFiles {
         self.kept.retain(|(kind, _)| !of_use.contains(kind));
     }
 
+    /// Whether pages are in use, or were until this poll: then some below may not be known yet to have fallen to zero.
+    pub(super) fn is_or_was_in_use(&self, number: u64) -> bool {
+        self.in_use || (self.read_in == number && self.was_in_use)
+    }
+
+    /// Whether what is in use was read in this poll.
+    pub(super) fn is_read_in(&self, number: u64) -> bool {
+        self.read_in == number
+    }
+
     /// Reads what is in use, and if anything is, what goes with it.
     pub(super) fn read_use(
         &mut self,
@@ -126,6 +147,7 @@ impl SizeFiles {
         place: Place<'_>,
         reads: &mut Reads<'_>,
     ) -> Result<(), Gone> {
+        (self.read_in, self.was_in_use) = (reads.number, self.in_use);
         self.read(&OF_USE, true, place, reads)?;
         self.in_use = !self.is_unused();
         if self.in_use { self.read(beside, true, place, reads) } else { Ok(()) }
@@ -187,7 +209,11 @@ impl SizeFiles {
         };
         self.changed |= changed;
         reads.changed |= changed;
-        self.kept.extend(file.map(|file| (kind, file)));
+        if let Some(file) = file {
+            // Room for those that are kept and no others.
+            self.kept.reserve_exact(1);
+            self.kept.push((kind, file));
+        }
         Ok(())
     }
 

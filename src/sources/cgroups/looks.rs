@@ -9,24 +9,25 @@ use crate::snapshot::{CgroupVersion, Limit, Reading};
 use crate::sources::kernel_file::Gone;
 use crate::sources::parse::FileKind;
 
-/// Reads all files of a cgroup; of one that was looked at before, those that may have changed and nothing has told.
-pub(super) fn look(tree: &mut Tree, id: Id, round: &mut Round<'_>) {
-    let all = tree.node(id).is_some_and(|node| must_see_all(node, round));
+/// Reads all files of a cgroup; of one that was looked at before, those that may have changed and nothing has told, unless
+/// all are to be seen.
+pub(super) fn look(tree: &mut Tree, id: Id, whole: bool, round: &mut Round<'_>) {
+    let all = whole || tree.node(id).is_some_and(|node| must_see_all(node, round));
     let sizes = tree.node(id).map_or(0, |node| node.sizes.len());
     for index in 0..sizes {
         if look_at_size(tree, id, index, all, round).is_err() {
             return round.forget(tree, id);
         }
     }
-    tree.looked(id, all.then_some(round.number), round.now);
+    tree.looked(id, all.then_some(round.reads.number), round.now);
 }
 
-/// On v2 sums tell of what is in use, and the counters above a cgroup's of what was refused to it: while it is young its
-/// limits are left, which nobody watches while it uses nothing. Later all is read once more now and then, whatever was told.
+/// On v2 sums tell of what is in use, and the counters above a cgroup's of what was refused to it: its limits are left,
+/// which nobody watches while it uses nothing.
 fn must_see_all(node: &Node, round: &Round<'_>) -> bool {
     let is_new = node.looked == 0;
     let is_told = round.version == CgroupVersion::V2 && round.watch.is_some() && !round.numa;
-    is_new || !is_told || node.is_old(round.now) || node.sizes.iter().any(SizeFiles::has_failed)
+    is_new || !is_told || node.sizes.iter().any(SizeFiles::has_failed)
 }
 
 fn look_at_size(
@@ -72,17 +73,21 @@ pub(super) fn read_limits(tree: &mut Tree, id: Id, index: usize, round: &mut Rou
     }
 }
 
-/// v1 tells nothing of refusals: they are read wherever a limit may have caused one.
+/// v1 tells nothing of refusals: they are read wherever a limit may have caused one. Not for sizes that nobody can have a
+/// page of (on most nodes all but one): every pod has a limit for them, and what it refuses there the pool would.
 pub(super) fn read_failcnts(tree: &mut Tree, round: &mut Round<'_>) {
     if round.version == CgroupVersion::V2 {
         return;
     }
     for id in tree.order().to_vec() {
-        let Some(node) = tree.node_mut(id).filter(|node| node.looked != round.number) else {
+        let Some(node) = tree.node_mut(id).filter(|node| node.looked != round.reads.number) else {
             continue;
         };
         let read = (0..node.sizes.len()).try_for_each(|index| {
             let Some((place, size)) = node.size(index) else { return Ok(()) };
+            if round.has_none_of(place.names.page_size) {
+                return Ok(());
+            }
             size.read(may_have_refused(size), true, place, &mut round.reads)
         });
         if read.is_err() {
@@ -101,5 +106,80 @@ fn may_have_refused(size: &SizeFiles) -> &'static [FileKind] {
         (true, false) => &BOTH[..1],
         (false, true) => &BOTH[1..],
         (false, false) => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::example::Example;
+    use super::super::watch::Watch;
+    use super::read_failcnts;
+    use crate::snapshot::example::pool;
+    use crate::snapshot::{CgroupVersion, Failures, Limit, Pool, Reading};
+    use crate::units::{Bytes, Pages};
+
+    fn with_notifications() -> Example {
+        let mut example = Example::new(&["a"]);
+        example.watch = Some(Watch::new().expect("notifications"));
+        example.write("a", "max", "max");
+        example.look_if_due();
+        example
+    }
+
+    #[test]
+    fn limits_are_looked_at_often_first_and_then_every_ten_minutes() {
+        let mut example = with_notifications();
+        let mut seen = |seconds, limit: u64| {
+            example.write("a", "max", &limit.to_string());
+            example.now = Duration::from_secs(seconds);
+            example.look_if_due();
+            example.facts("/a").limit == Reading::Present(Limit::At(Bytes(limit)))
+        };
+        // No look comes later than at twice the age of the one before, or ten minutes after it.
+        let looks =
+            [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1624, 2224].map(|at| seen(at, at));
+        assert_eq!(looks, [true; 13]);
+        assert!(!seen(2225, 1), "the next is not due yet");
+    }
+
+    #[test]
+    fn what_nothing_told_of_is_seen_within_the_hour() {
+        let mut example = with_notifications();
+        let id = example.id("/a");
+        let unwatched = example.tree.node_mut(id).and_then(|node| node.watches.directory.take());
+        example.watch.as_mut().expect("notifications").end(unwatched.expect("watched"));
+        example.make("a/lost");
+        example.write("a", "events", "max 7");
+        let seen = |example: &mut Example, seconds| {
+            example.now = Duration::from_secs(seconds);
+            example.look_if_due();
+            let Failures::V2 { hierarchical, .. } = example.facts("/a").failures else {
+                panic!("v2")
+            };
+            (example.paths().len(), hierarchical.present())
+        };
+        assert_eq!(seen(&mut example, 1800), (1, Some(0)));
+        assert_eq!(seen(&mut example, 3600), (2, Some(7)));
+        example.write("a", "events", "max 8");
+        assert_eq!(seen(&mut example, 5400), (2, Some(7)));
+        assert_eq!(seen(&mut example, 7200), (2, Some(8)));
+    }
+
+    #[test]
+    fn refusals_of_v1_are_read_at_every_poll_where_somebody_could_have_had_the_page() {
+        let mut example = Example::of(CgroupVersion::V1, &["a"]);
+        example.look();
+        example.write("a", "failcnt", "3");
+        let mut seen = |size, overcommit_limit| {
+            example.pools = vec![Pool { size, overcommit_limit, ..pool(0, 0) }];
+            example.round(read_failcnts);
+            let Failures::V1 { faults, .. } = example.facts("/a").failures else { panic!("v1") };
+            faults.present().expect("read")
+        };
+        let [none, one] = [0, 1].map(|pages| Reading::Present(Pages(pages)));
+        assert_eq!((seen(none, none), seen(none, Reading::Absent)), (0, 0));
+        assert_eq!(seen(none, one), 3);
     }
 }

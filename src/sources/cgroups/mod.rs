@@ -34,7 +34,7 @@ use super::Roots;
 use super::kernel_file::{KernelFiles, is_gone};
 use super::parse::FileKind;
 use crate::identity::NameIndex;
-use crate::snapshot::{Cgroup, CgroupVersion, Health, Hierarchy, OwnCgroup, Problems};
+use crate::snapshot::{Cgroup, CgroupVersion, Health, Hierarchy, OwnCgroup, Pool, Problems};
 use files::Reads;
 use own::Own;
 use round::Round;
@@ -76,15 +76,19 @@ pub(super) struct Asked<'a> {
     pub(super) roots: &'a Roots,
     /// The time since the start.
     pub(super) now: Duration,
-    /// Whether the machine has several NUMA nodes.
-    pub(super) numa: bool,
+    pub(super) pools: &'a [Pool],
     pub(super) names: Arc<NameIndex>,
 }
 
 impl<'a> Asked<'a> {
     /// For a single read, without names.
     pub(super) fn once(roots: &'a Roots) -> Self {
-        Self { roots, now: Duration::ZERO, numa: false, names: Arc::default() }
+        Self { roots, now: Duration::ZERO, pools: &[], names: Arc::default() }
+    }
+
+    /// Whether the machine has several NUMA nodes.
+    fn numa(&self) -> bool {
+        self.pools.iter().any(|pool| pool.nodes.len() > 1)
     }
 }
 
@@ -160,8 +164,8 @@ impl Cgroups {
         watch.take_refusals();
         let Some(tree) = &mut self.tree else { return false };
         let mut problems = Problems::default();
-        let reads = Reads { files, problems: &mut problems, changed: false };
-        let mut round = Round::new(tree.version(), self.number, Duration::ZERO, reads);
+        let reads = Reads::new(files, &mut problems, self.number);
+        let mut round = Round::new(tree.version(), Duration::ZERO, reads);
         round.watch = Some(watch);
         let refused = refusals::follow(tree, &mut round);
         self.stale |= round.finish(tree);
@@ -172,22 +176,23 @@ impl Cgroups {
     /// Reads what is known and what is new.
     fn read_known(&mut self, asked: &Asked<'_>, files: &mut KernelFiles, problems: &mut Problems) {
         let Some(tree) = &mut self.tree else { return };
-        let reads = Reads { files, problems, changed: false };
-        let mut round = Round::new(tree.version(), self.number, asked.now, reads);
-        round.beside_use = beside_use(tree.version(), asked.numa);
-        round.numa = asked.numa;
+        let reads = Reads::new(files, problems, self.number);
+        let mut round = Round::new(tree.version(), asked.now, reads);
+        round.numa = asked.numa();
+        round.beside_use = beside_use(tree.version(), round.numa);
+        round.pools = asked.pools;
         if let Watching::Yes(watch) = &mut self.watching {
             round.watch = Some(watch).filter(|_| self.has_sums);
         }
         discovery::take_news(tree, &mut round);
         let due = tree.take_due(asked.now);
-        // For what the kernel may have told and was lost.
-        due.iter().for_each(|id| tree.must_list(*id));
         discovery::list_all(tree, &mut round);
         self.stale |= tree.put_in_order();
         let new = tree.take_due(asked.now);
         if self.has_sums {
-            due.into_iter().chain(new).for_each(|id| looks::look(tree, id, &mut round));
+            due.into_iter().chain(new).for_each(|(id, whole)| {
+                looks::look(tree, id, whole, &mut round);
+            });
             watch_refusals(tree, &mut round);
             refusals::follow(tree, &mut round);
             for page_size in tree.page_sizes() {
@@ -195,10 +200,12 @@ impl Cgroups {
             }
             looks::read_failcnts(tree, &mut round);
         } else {
-            tree.order().to_vec().into_iter().for_each(|id| looks::look(tree, id, &mut round));
+            tree.order().to_vec().into_iter().for_each(|id| {
+                looks::look(tree, id, false, &mut round);
+            });
         }
         self.stale |= round.finish(tree);
-        if let (true, Some(hierarchy)) = (asked.numa, &self.hierarchy) {
+        if let (true, Some(hierarchy)) = (asked.numa(), &self.hierarchy) {
             self.stale |= cpuset::read(tree, hierarchy, files, problems);
         }
     }
@@ -248,7 +255,7 @@ impl Cgroups {
             let root = self.hierarchy.as_ref().map_or(Path::new(""), |found| &found.root);
             self.shown.renew(tree, self.own.as_ref(), root);
         }
-        Arc::clone(&self.shown.cgroups)
+        self.shown.cgroups()
     }
 }
 

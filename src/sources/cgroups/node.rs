@@ -1,6 +1,7 @@
 //! A cgroup that is known: where it is, whose, its files, what of it is watched.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
+use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::id::Id;
 use super::listing::{Child, SizeNames};
 use super::watch::{Watch, Watched};
 use crate::identity::Owner;
-use crate::snapshot::{CgroupVersion, Hugetlb, Reading};
+use crate::snapshot::{Cgroup, CgroupVersion, Hugetlb, Reading};
 use crate::units::{NumaNode, PageSize};
 
 /// A cgroup is looked at anew at twice its age each time and then every ten minutes: it was found a moment before its
@@ -18,11 +19,13 @@ use crate::units::{NumaNode, PageSize};
 pub(super) const SOONEST: Duration = Duration::from_secs(1);
 pub(super) const LATEST: Duration = Duration::from_secs(600);
 
+/// So often all of it is seen, whatever was told of it and what was not.
+const WHOLE: Duration = Duration::from_secs(3600);
+
 /// A cgroup.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) path: Arc<str>,
-    pub(super) name: OsString,
     pub(super) location: PathBuf,
     pub(super) inode: u64,
     pub(super) owner: Arc<Owner>,
@@ -36,15 +39,28 @@ pub(super) struct Node {
     /// Its files, in the order of their names.
     pub(super) sizes: Vec<SizeFiles>,
     pub(super) memory_nodes: Reading<Vec<NumaNode>>,
-    /// Its figures as they were last shown.
-    pub(super) shown: Option<Arc<[Hugetlb]>>,
+    /// Whether anything but its figures changed since it was last shown.
+    pub(super) changed: bool,
+    /// Its figures as they were last shown, and in which showing it last was another than before.
+    shown: Arc<[Hugetlb]>,
+    changed_in: u64,
     pub(super) watches: Watches,
     /// In which poll all of its files were last read; 0 before the first.
     pub(super) looked: u64,
     pub(super) found: Duration,
     pub(super) next_look: Duration,
+    /// When all of it was last seen.
+    whole: Duration,
     /// Whether what made the container is known from the kubelet alone.
     pub(super) told: bool,
+}
+
+/// A cgroup as it is found.
+pub(super) struct Found {
+    pub(super) path: Arc<str>,
+    pub(super) location: PathBuf,
+    pub(super) inode: u64,
+    pub(super) parent: Option<Id>,
 }
 
 /// What of a cgroup is watched.
@@ -57,26 +73,34 @@ pub(super) struct Watches {
 }
 
 impl Node {
-    /// One that was found just now; where it is and whose, the tree says.
-    pub(super) fn new(version: CgroupVersion, names: Arc<[SizeNames]>, now: Duration) -> Self {
+    /// One that was found just now.
+    pub(super) fn new(
+        found: Found,
+        version: CgroupVersion,
+        names: Arc<[SizeNames]>,
+        now: Duration,
+    ) -> Self {
         let sizes = names.iter().map(|names| SizeFiles::new(names.page_size, version)).collect();
+        let Found { path, location, inode, parent } = found;
         Self {
-            path: "".into(),
-            name: OsString::new(),
-            location: PathBuf::new(),
-            inode: 0,
-            owner: Arc::new(Owner::Service),
-            parent: None,
+            owner: Arc::new(Owner::of(&path)),
+            path,
+            location,
+            inode,
+            parent,
             children: Vec::new(),
             bare: Vec::new(),
             names,
             sizes,
             memory_nodes: Reading::Absent,
-            shown: None,
+            changed: true,
+            shown: Arc::default(),
+            changed_in: 0,
             watches: Watches::default(),
             looked: 0,
             found: now,
             next_look: now,
+            whole: now,
             told: false,
         }
     }
@@ -89,20 +113,29 @@ impl Node {
     ) -> impl Iterator<Item = Watched> + use<> {
         self.sizes = names.iter().map(|names| SizeFiles::new(names.page_size, version)).collect();
         self.names = names.into();
-        self.shown = None;
+        self.changed = true;
         self.looked = 0;
         let Watches { events, limits, .. } = &mut self.watches;
         std::mem::take(events).into_iter().chain(std::mem::take(limits))
     }
 
-    /// Whether its limits were set long ago.
-    pub(super) fn is_old(&self, now: Duration) -> bool {
-        now.saturating_sub(self.found) >= LATEST
+    /// The name of its directory.
+    pub(super) fn name(&self) -> &OsStr {
+        self.location.file_name().unwrap_or_default()
+    }
+
+    /// Whether it is time to see all of it again; then that is done now.
+    pub(super) fn take_whole(&mut self, now: Duration) -> bool {
+        let is_time = now.saturating_sub(self.whole) >= WHOLE;
+        if is_time {
+            self.whole = now;
+        }
+        is_time
     }
 
     /// Whether a listing of its parent shows it.
     pub(super) fn is_among(&self, listed: &[Child]) -> bool {
-        let place = listed.binary_search_by(|child| child.name.cmp(&self.name));
+        let place = listed.binary_search_by(|child| (*child.name).cmp(self.name()));
         place
             .ok()
             .and_then(|place| listed.get(place))
@@ -149,20 +182,39 @@ impl Node {
         self.sizes.get(self.index_of(page_size)?)
     }
 
-    /// Whether any figure changed since they were last shown.
-    pub(super) fn has_changed(&self) -> bool {
-        self.shown.is_none() || self.sizes.iter().any(|size| size.changed)
+    /// Brings what was shown of it in the showing before the last up to date, whose number comes first; then that of the
+    /// one which is being made. Its figures are shared by both while they stay the same.
+    pub(super) fn show(&mut self, cgroup: &mut Cgroup, (before, number): (u64, u64)) {
+        let figures_changed =
+            self.sizes.iter_mut().fold(false, |any, size| mem::take(&mut size.changed) | any);
+        let changed = mem::take(&mut self.changed) | figures_changed;
+        if changed {
+            self.changed_in = number;
+        }
+        if self.changed_in <= before {
+            return;
+        }
+        cgroup.memory_nodes.clone_from(&self.memory_nodes);
+        if !Arc::ptr_eq(&cgroup.owner, &self.owner) {
+            cgroup.owner = Arc::clone(&self.owner);
+        }
+        if changed {
+            self.write_figures(&mut cgroup.hugetlb);
+            self.shown = Arc::clone(&cgroup.hugetlb);
+        } else {
+            cgroup.hugetlb = Arc::clone(&self.shown);
+        }
     }
 
-    /// Its figures, shared while they stay the same.
-    pub(super) fn show(&mut self) -> Arc<[Hugetlb]> {
-        if let Some(shown) = self.shown.as_ref().filter(|_| !self.has_changed()) {
-            return Arc::clone(shown);
+    /// Into the same memory, unless somebody else still looks at what is there.
+    fn write_figures(&self, shown: &mut Arc<[Hugetlb]>) {
+        let facts = self.sizes.iter().map(SizeFiles::facts);
+        match Arc::get_mut(shown).filter(|shown| shown.len() == self.sizes.len()) {
+            Some(shown) => shown.iter_mut().zip(facts).for_each(|(shown, facts)| {
+                shown.clone_from(facts);
+            }),
+            None => *shown = facts.cloned().collect(),
         }
-        self.sizes.iter_mut().for_each(|size| size.changed = false);
-        let figures: Arc<[Hugetlb]> = self.sizes.iter().map(|size| size.facts().clone()).collect();
-        self.shown = Some(Arc::clone(&figures));
-        figures
     }
 }
 

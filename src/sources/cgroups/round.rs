@@ -6,16 +6,18 @@ use super::files::Reads;
 use super::id::Id;
 use super::tree::Tree;
 use super::watch::{Watch, Watched};
-use crate::snapshot::CgroupVersion;
+use crate::snapshot::{CgroupVersion, Pool};
 use crate::sources::parse::FileKind;
+use crate::units::PageSize;
 
 /// One read of all.
 pub(super) struct Round<'a> {
     pub(super) version: CgroupVersion,
     pub(super) now: Duration,
-    pub(super) number: u64,
     /// Whether the machine has several NUMA nodes.
     pub(super) numa: bool,
+    /// The node's pools, as far as they are known.
+    pub(super) pools: &'a [Pool],
     /// What is read at every poll of those that use pages.
     pub(super) beside_use: &'static [FileKind],
     pub(super) reads: Reads<'a>,
@@ -25,17 +27,12 @@ pub(super) struct Round<'a> {
 
 impl<'a> Round<'a> {
     /// Without notifications, on a machine with one NUMA node.
-    pub(super) fn new(
-        version: CgroupVersion,
-        number: u64,
-        now: Duration,
-        reads: Reads<'a>,
-    ) -> Self {
+    pub(super) fn new(version: CgroupVersion, now: Duration, reads: Reads<'a>) -> Self {
         Self {
             version,
             now,
-            number,
             numa: false,
+            pools: &[],
             beside_use: &[],
             reads,
             watch: None,
@@ -56,6 +53,11 @@ impl<'a> Round<'a> {
         self.to_list_again.into_iter().for_each(|id| tree.must_list(id));
         // In order first: it has something to do.
         tree.put_in_order() || self.reads.changed
+    }
+
+    /// Whether nobody can have a page of that size.
+    pub(super) fn has_none_of(&self, page_size: PageSize) -> bool {
+        self.pools.iter().any(|pool| pool.page_size == page_size && pool.is_empty())
     }
 
     /// Ends watches.

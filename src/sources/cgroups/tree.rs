@@ -1,7 +1,6 @@
 //! The cgroups that are known, as a tree, and when each is to be looked at anew.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,9 +9,8 @@ use std::time::Duration;
 use super::files::SizeFiles;
 use super::id::Id;
 use super::listing::{Child, SizeNames, printable};
-use super::node::{LATEST, Node, SOONEST};
+use super::node::{Found, LATEST, Node, SOONEST};
 use super::watch::Watched;
-use crate::identity::Owner;
 use crate::snapshot::CgroupVersion;
 use crate::units::PageSize;
 
@@ -20,7 +18,8 @@ use crate::units::PageSize;
 #[derive(Debug)]
 pub(super) struct Tree {
     version: CgroupVersion,
-    nodes: Vec<Option<Node>>,
+    /// Each by itself: a list of their own would have room for as many again.
+    nodes: Vec<Option<Box<Node>>>,
     vacant: Vec<usize>,
     /// All of them, parents before their children, siblings by name.
     order: Vec<Id>,
@@ -55,29 +54,28 @@ impl Tree {
             unlisted: Vec::new(),
             due: BTreeSet::new(),
         };
-        tree.insert(Node {
-            path: "/".into(),
-            name: OsString::new(),
-            location: root.to_owned(),
-            inode,
-            owner: Arc::new(Owner::of("/")),
-            parent: None,
-            ..Node::new(version, names.into(), now)
-        });
+        let root = Found { path: "/".into(), location: root.to_owned(), inode, parent: None };
+        tree.insert(Node::new(root, version, names.into(), now));
         tree
     }
 
     pub(super) fn node(&self, id: Id) -> Option<&Node> {
-        self.nodes.get(id.0)?.as_ref()
+        self.nodes.get(id.0)?.as_deref()
     }
 
     pub(super) fn node_mut(&mut self, id: Id) -> Option<&mut Node> {
-        self.nodes.get_mut(id.0)?.as_mut()
+        self.nodes.get_mut(id.0)?.as_deref_mut()
     }
 
     /// All of them, parents before their children.
     pub(super) fn order(&self) -> &[Id] {
         &self.order
+    }
+
+    /// Those that have hugetlb files, in the same order.
+    pub(super) fn with_files(&self) -> impl Iterator<Item = Id> {
+        let has_files = |id: &Id| self.node(*id).is_some_and(|node| !node.sizes.is_empty());
+        self.order.iter().copied().filter(has_files)
     }
 
     /// Another number whenever there are other cgroups than before.
@@ -98,15 +96,21 @@ impl Tree {
         unlisted
     }
 
-    /// Those that are to be looked at anew, parents before their children.
-    pub(super) fn take_due(&mut self, now: Duration) -> Vec<Id> {
+    /// Those that are to be looked at anew, parents before their children, each with whether all of it is to be seen: then
+    /// it is listed too.
+    pub(super) fn take_due(&mut self, now: Duration) -> Vec<(Id, bool)> {
         let mut due = Vec::new();
         while let Some((_, id)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
             self.due.pop_first();
-            due.extend(self.node(id).map(|node| (Arc::clone(&node.path), id)));
+            let Some(node) = self.node_mut(id) else { continue };
+            let whole = node.take_whole(now);
+            due.push((Arc::clone(&node.path), id, whole));
+            if whole {
+                self.must_list(id);
+            }
         }
         due.sort_unstable();
-        due.into_iter().map(|(_, id)| id).collect()
+        due.into_iter().map(|(_, id, whole)| (id, whole)).collect()
     }
 
     /// Notes that a cgroup was looked at, and in which poll all of its files were read if they were. Those that were found
@@ -153,19 +157,16 @@ impl Tree {
         let alike = above.children.first().and_then(|sibling| self.node(*sibling));
         let alike = [alike, Some(above)].into_iter().flatten().find(|node| *node.names == *names);
         let names = alike.map_or_else(|| names.into(), |alike| Arc::clone(&alike.names));
-        let node = Node {
-            owner: Arc::new(Owner::of(&path)),
+        let found = Found {
             path: path.into(),
-            name: child.name.clone(),
             location: above.location.join(&child.name),
             inode: child.inode,
             parent: Some(parent),
-            ..Node::new(self.version, names, now)
         };
-        let id = self.insert(node);
+        let id = self.insert(Node::new(found, self.version, names, now));
         let siblings = &self.node(parent)?.children;
-        let name = |sibling: &Id| self.node(*sibling).map(|node| &node.name);
-        let place = siblings.partition_point(|sibling| name(sibling) < Some(&child.name));
+        let name = |sibling: &Id| self.node(*sibling).map(Node::name);
+        let place = siblings.partition_point(|sibling| name(sibling) < Some(&*child.name));
         self.node_mut(parent)?.children.insert(place, id);
         Some(id)
     }
@@ -176,12 +177,12 @@ impl Tree {
         let id = match self.vacant.pop().map(Id) {
             Some(id) => {
                 if let Some(place) = self.nodes.get_mut(id.0) {
-                    *place = Some(node);
+                    *place = Some(Box::new(node));
                 }
                 id
             }
             None => {
-                self.nodes.push(Some(node));
+                self.nodes.push(Some(Box::new(node)));
                 Id(self.nodes.len() - 1)
             }
         };
@@ -251,7 +252,7 @@ impl Tree {
         let siblings = &self.node(parent)?.children;
         let place = siblings
             .binary_search_by(|sibling| {
-                self.node(*sibling).map(|node| &node.name).cmp(&Some(&child.name))
+                self.node(*sibling).map(Node::name).cmp(&Some(&*child.name))
             })
             .ok()?;
         let id = *siblings.get(place)?;

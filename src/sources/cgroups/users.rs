@@ -22,17 +22,20 @@ pub(super) fn read(tree: &mut Tree, page_size: PageSize, round: &mut Round<'_>) 
     while let Some(id) = pending.pop() {
         let children = tree.node(id).map(|node| node.children.clone()).unwrap_or_default();
         // Those known to use pages may have stopped, and then what is below them too.
-        let known: Vec<Id> =
-            children.iter().copied().filter(|child| is_in_use(tree, *child, page_size)).collect();
+        let known: Vec<Id> = children
+            .iter()
+            .copied()
+            .filter(|child| is_known(tree, *child, page_size, round.reads.number))
+            .collect();
         for child in &known {
             read_use(tree, *child, page_size, round);
         }
         pending.extend(known);
         if is_left_over(tree, id, &children, page_size) {
             for child in children {
-                let was_in_use = is_in_use(tree, child, page_size);
+                let was_known = is_known(tree, child, page_size, round.reads.number);
                 read_use(tree, child, page_size, round);
-                if is_in_use(tree, child, page_size) && !was_in_use {
+                if is_known(tree, child, page_size, round.reads.number) && !was_known {
                     pending.push(child);
                 }
             }
@@ -52,8 +55,10 @@ fn close_unused(tree: &mut Tree, id: Id, page_size: PageSize) {
     }
 }
 
-fn is_in_use(tree: &Tree, id: Id, page_size: PageSize) -> bool {
-    tree.node(id).and_then(|node| node.of_size(page_size)).is_some_and(|size| size.in_use)
+/// Whether it is known to use pages, or was until this poll.
+fn is_known(tree: &Tree, id: Id, page_size: PageSize, number: u64) -> bool {
+    let size = tree.node(id).and_then(|node| node.of_size(page_size));
+    size.is_some_and(|size| size.is_or_was_in_use(number))
 }
 
 /// Whether a cgroup has more or less than its children that are known to use pages.
@@ -71,11 +76,10 @@ fn is_left_over(tree: &Tree, id: Id, children: &[Id], page_size: PageSize) -> bo
 /// Reads what a cgroup uses, unless that was done in this poll. A limit is read again only where nothing tells that it was
 /// set.
 fn read_use(tree: &mut Tree, id: Id, page_size: PageSize, round: &mut Round<'_>) {
-    let number = round.number;
-    let Some(node) = tree.node_mut(id).filter(|node| node.looked != number) else { return };
+    let Some(node) = tree.node_mut(id) else { return };
     let Some(index) = node.index_of(page_size) else { return };
     let Some((place, size)) = node.size(index) else { return };
-    if std::mem::replace(&mut size.read_in, number) == number {
+    if size.is_read_in(round.reads.number) {
         return;
     }
     let mut read = size.read_use(round.beside_use, place, &mut round.reads);
@@ -92,6 +96,7 @@ fn read_use(tree: &mut Tree, id: Id, page_size: PageSize, round: &mut Round<'_>)
 #[cfg(test)]
 mod tests {
     use super::super::example::Example;
+    use super::super::looks;
     use super::*;
     use crate::units::Pages;
 
@@ -141,6 +146,21 @@ mod tests {
             use_pages(&example, path, 0);
         }
         assert_eq!(seen(&mut example, "/k/a/c"), pages(0));
+    }
+
+    #[test]
+    fn whoever_stops_using_is_read_once_more_also_where_its_parent_was_just_looked_at() {
+        let mut example = Example::new(&["k", "k/a", "k/a/c"]);
+        let paths = ["k", "k/a", "k/a/c"];
+        paths.iter().for_each(|path| use_pages(&example, path, 3));
+        example.look();
+        paths.iter().for_each(|path| use_pages(&example, path, 0));
+        let parent = example.id("/k/a");
+        example.round(|tree, round| {
+            looks::look(tree, parent, true, round);
+            read(tree, size(), round);
+        });
+        assert_eq!(example.facts("/k/a/c").usage, pages(0));
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub const BOTH: &[Named] = &[
 /// Of a poll, as short as the schedule of looks allows: else everything would be looked at anew by itself.
 const STEP: Duration = Duration::from_millis(3);
 
+/// After this some is looked at anew, and what is above or below it is not.
+const MEDIUM: Duration = Duration::from_secs(97);
+
 /// After this everything is looked at anew.
 const LONG: Duration = Duration::from_secs(601);
 
@@ -54,10 +57,16 @@ fn compare(lab: &Lab, most_kept: usize) {
     let mut now = Duration::ZERO;
     resident.read(now);
     let mut happened = Vec::new();
+    // What somebody still looks at, and what it showed.
+    let mut held: Option<(Snapshot, String)> = None;
     for step in 0..steps {
         happened.push(node.happen());
         let long = step % 50 == 49;
-        now += if long { LONG } else { STEP };
+        now += match long {
+            true => LONG,
+            false if node.in_one_of(6) => MEDIUM,
+            false => STEP,
+        };
         if node.in_one_of(4) {
             resident.heed_refusals();
         }
@@ -66,6 +75,12 @@ fn compare(lab: &Lab, most_kept: usize) {
         if let Err(difference) = same(&stays, &new, long) {
             let last = happened.len().saturating_sub(12);
             panic!("seed {seed}, step {step}: {difference}\n{}", happened[last..].join("\n"));
+        }
+        if node.in_one_of(3) {
+            let text = format!("{:?}", stays.cgroups);
+            if let Some((snapshot, text)) = held.replace((stays, text)) {
+                assert_eq!(format!("{:?}", snapshot.cgroups), text, "seed {seed}, step {step}");
+            }
         }
     }
 }
@@ -83,6 +98,7 @@ fn same(stays: &Snapshot, new: &Snapshot, all: bool) -> Result<(), String> {
         return Err(format!("{}\nis\n{}", pools(stays), pools(new)));
     }
     for (stays, new) in stays.cgroups.iter().zip(new.cgroups.iter()) {
+        let cgroup = stays;
         let place = |cgroup: &Shown| (cgroup.inode, cgroup.parent);
         if place(stays) != place(new) || stays.owner != new.owner {
             return Err(format!("{stays:?}\nis\n{new:?}"));
@@ -90,7 +106,8 @@ fn same(stays: &Snapshot, new: &Snapshot, all: bool) -> Result<(), String> {
         for (stays, new) in stays.hugetlb.iter().zip(new.hugetlb.iter()) {
             let of = if all || is_used(new) { stays.clone() } else { masked(stays, new) };
             if of != *new {
-                return Err(format!("{of:?}\nis\n{new:?}"));
+                let path = &cgroup.path;
+                return Err(format!("{path}: {of:?}\nis\n{new:?}"));
             }
         }
     }
