@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use procfs::process::Process;
 
-use super::cgroups::remove_all;
+use super::host::cgroups;
 
 /// What a killed run leaves of it, the lab removes too: it begins with `lab-`.
 const NAME: &str = "lab-bench-agent";
@@ -52,15 +52,15 @@ impl MemoryCgroup {
 
 impl Drop for MemoryCgroup {
     fn drop(&mut self) {
-        remove_all(&self.directory);
+        if let Err(error) = cgroups::remove(&self.directory) {
+            eprintln!("{error:#}");
+        }
     }
 }
 
 /// Removes one that a killed run left.
-pub fn remove_left() {
-    if let Some((root, _)) = hierarchy() {
-        remove_all(&root.join(NAME));
-    }
+pub fn remove_left() -> anyhow::Result<()> {
+    hierarchy().map_or(Ok(()), |(root, _)| cgroups::remove(&root.join(NAME)))
 }
 
 /// The root of the hierarchy that charges memory, and whether it is v1's.

@@ -4,8 +4,10 @@
 //! inside, a process of its own that measures in a mount namespace of its own. Without root or such a kernel it says
 //! what it lacks, and no figure is printed.
 
-mod cgroups;
 mod hierarchy;
+#[allow(dead_code, reason = "each of its users uses a part")]
+#[path = "../../tests/host/mod.rs"]
+mod host;
 mod machine;
 mod memory;
 mod node;
@@ -14,7 +16,7 @@ use std::process::ExitCode;
 
 use machine::Machine;
 
-pub use hierarchy::Hierarchy;
+pub use host::hierarchy::Hierarchy;
 #[allow(unused_imports, reason = "each benchmark uses a part")]
 pub use memory::MemoryCgroup;
 pub use node::Node;
@@ -33,14 +35,15 @@ const INSIDE: &str = "HUGETLB_EXPORTER_BENCH_INSIDE";
 /// Runs a benchmark that needs some pages of 2 MiB and may want more.
 pub fn run(least: u64, most: u64, measure: impl FnOnce(Inside)) -> ExitCode {
     if std::env::var_os(INSIDE).is_some() {
-        let pool = usize::try_from(machine::pool()).expect("a number of pages");
+        let pool = host::pool::read("nr_hugepages").expect("the pool");
+        let pool = usize::try_from(pool).expect("a number of pages");
         measure(Inside { hierarchy: Hierarchy::enter(), pool });
         return ExitCode::SUCCESS;
     }
     match Machine::take(least, most) {
         Ok(machine) => machine.run_inside(INSIDE),
         Err(missing) => {
-            println!("# not measured: {missing}");
+            println!("# not measured: {missing:#}");
             ExitCode::SUCCESS
         }
     }

@@ -13,8 +13,8 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use tempfile::TempDir;
 
-use super::cgroups::remove_all;
-use super::hierarchy::Hierarchy;
+use super::host::cgroups;
+use super::host::hierarchy::Hierarchy;
 
 const PAGE: i64 = 2 << 20;
 /// What the kubelet writes for "unlimited".
@@ -140,7 +140,9 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.containers.clear();
         enter(&self.home);
-        remove_all(&self.hierarchy.root.join("kubepods"));
+        if let Err(error) = cgroups::remove(&self.hierarchy.root.join("kubepods")) {
+            eprintln!("{error:#}");
+        }
     }
 }
 

@@ -22,6 +22,10 @@ mod bundle;
 mod cgroup;
 mod deadline;
 mod evidence;
+mod flicker;
+#[allow(dead_code, reason = "each of its users uses a part")]
+#[path = "../host/mod.rs"]
+mod host;
 mod image;
 mod kubepods;
 mod machine;
@@ -41,6 +45,9 @@ use machine::{Machine, Phase};
 use scenarios::Scenario;
 
 fn main() -> ExitCode {
+    if flicker::is_wanted() {
+        return flicker::run();
+    }
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let required =

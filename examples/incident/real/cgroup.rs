@@ -4,14 +4,11 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
-use super::machine::Hierarchy;
+use super::host::cgroups;
+use super::host::hierarchy::Hierarchy;
 
 /// Whatever of it a killed run leaves, the lab removes too: it begins with `lab-`.
 const TOP: &str = "lab-incident";
@@ -19,8 +16,6 @@ const UID: &str = "6f1c2a3b-4d5e-4f60-8a7b-9c0d1e2f3a4b";
 const ID: &str = "db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db00";
 /// What the kubelet writes for "unlimited".
 const UNBOUNDED: u64 = 1 << 62;
-/// A process that was just killed keeps its cgroup for a moment.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The pod; it goes when it is dropped.
 #[derive(Debug)]
@@ -139,32 +134,7 @@ impl Drop for Pod {
 
 /// Removes what a killed run left.
 pub fn remove_leftovers(hierarchy: &Hierarchy) -> anyhow::Result<()> {
-    remove(&hierarchy.root.join(TOP))
-}
-
-/// Removes a cgroup with all below it, and ends the processes that are left there: none is anyone's but ours.
-fn remove(cgroup: &Path) -> anyhow::Result<()> {
-    for entry in fs::read_dir(cgroup).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            remove(&entry.path())?;
-        }
-    }
-    let began = Instant::now();
-    while let Err(error) = fs::remove_dir(cgroup) {
-        if error.kind() == io::ErrorKind::NotFound {
-            break;
-        }
-        if began.elapsed() > PATIENCE {
-            return Err(error).with_context(|| format!("{} is left", cgroup.display()));
-        }
-        let processes = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
-        for pid in processes.lines().filter_map(|line| line.parse().ok()) {
-            // It may end by itself at any time.
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
-        thread::park_timeout(Duration::from_millis(20));
-    }
-    Ok(())
+    cgroups::remove(&hierarchy.root.join(TOP))
 }
 
 fn write(path: &Path, value: impl std::fmt::Display) -> anyhow::Result<()> {

@@ -2,6 +2,9 @@
 
 mod cgroup;
 mod database;
+#[allow(dead_code, reason = "each of its users uses a part")]
+#[path = "../../../tests/host/mod.rs"]
+mod host;
 mod machine;
 mod postgres;
 mod tenant;

@@ -19,16 +19,13 @@ pub(super) fn take_news(tree: &mut Tree, round: &mut Round<'_>) {
     if news.incomplete || watch.is_incomplete() {
         all_must_be_listed(tree);
     }
+    if news.incomplete {
+        looks::read_watched_limits(tree, round);
+    }
     for target in news.of {
         match target {
             Target::Directory(id) => tree.must_list(id),
-            Target::Controllers(id) => {
-                // Whoever had no files may have some now.
-                if let Some(node) = tree.node_mut(id) {
-                    node.bare.clear();
-                }
-                tree.must_list(id);
-            }
+            Target::Controllers(id) => tree.must_list_anew(id),
             Target::Limits(id, index) => looks::read_limits(tree, id, index, round),
         }
     }
@@ -36,7 +33,7 @@ pub(super) fn take_news(tree: &mut Tree, round: &mut Round<'_>) {
 
 fn all_must_be_listed(tree: &mut Tree) {
     for id in tree.order().to_vec() {
-        tree.must_list(id);
+        tree.must_list_anew(id);
     }
 }
 
@@ -97,6 +94,11 @@ fn take_in(
         (round.watch.as_deref_mut(), node.bare.is_empty(), &node.watches.controllers)
     {
         node.watches.controllers = watch.controllers(&node.location, id);
+        if node.watches.controllers.is_some() {
+            // What was given before it was watched was told to nobody.
+            node.bare.clear();
+            pending.push((id, None));
+        }
     }
 }
 
@@ -199,6 +201,17 @@ mod tests {
         example.make("a/c/d/e");
         example.discover();
         assert_eq!(example.paths().last(), Some(&("/a/c/d/e", Some("/a/c/d"))));
+    }
+
+    #[test]
+    fn without_notifications_too_whoever_is_given_the_controller_later_is_found() {
+        let mut example = Example::new(&["a"]);
+        fs::create_dir(example.at("a/b")).expect("made");
+        example.discover();
+        assert_eq!(example.paths(), [("/a", Some("/"))]);
+        example.make("a/b");
+        example.discover();
+        assert_eq!(example.paths(), [("/a", Some("/")), ("/a/b", Some("/a"))]);
     }
 
     #[test]

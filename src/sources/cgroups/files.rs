@@ -140,17 +140,22 @@ impl SizeFiles {
         self.read_in == number
     }
 
-    /// Reads what is in use, and if anything is, what goes with it.
+    /// Reads what is in use, and if anything is or was until now, what goes with it.
     pub(super) fn read_use(
         &mut self,
         beside: &[FileKind],
         place: Place<'_>,
         reads: &mut Reads<'_>,
     ) -> Result<(), Gone> {
-        (self.read_in, self.was_in_use) = (reads.number, self.in_use);
+        self.was_in_use = self.is_or_was_in_use(reads.number);
+        self.read_in = reads.number;
         self.read(&OF_USE, true, place, reads)?;
         self.in_use = !self.is_unused();
-        if self.in_use { self.read(beside, true, place, reads) } else { Ok(()) }
+        // Of one that has stopped, once more.
+        if self.is_or_was_in_use(reads.number) {
+            self.read(beside, true, place, reads)?;
+        }
+        Ok(())
     }
 
     /// Reads some of its files, those that exist.

@@ -43,17 +43,20 @@ fn look_at_size(
         size.read_use(round.beside_use, place, &mut round.reads)?;
     }
     if size.in_use {
+        let page_size = place.names.page_size;
         // Before they are read: what is set between is told.
         node.watch_limits(id, index, round.watch.as_deref_mut());
+        tree.must_reach(id, page_size);
     } else {
         size.close_use();
     }
+    let Some(node) = tree.node_mut(id) else { return Ok(()) };
     let Some((place, size)) = node.size(index) else { return Ok(()) };
     size.read(&LIMITS, false, place, &mut round.reads)?;
     if !all {
         return Ok(());
     }
-    if !size.in_use {
+    if !size.is_or_was_in_use(round.reads.number) {
         size.read(round.beside_use, false, place, &mut round.reads)?;
     }
     let counters =
@@ -68,8 +71,28 @@ fn look_at_size(
 pub(super) fn read_limits(tree: &mut Tree, id: Id, index: usize, round: &mut Round<'_>) {
     let Some(node) = tree.node_mut(id) else { return };
     let Some((place, size)) = node.size(index) else { return };
-    if size.read(&LIMITS, false, place, &mut round.reads).is_err() {
+    let read = size.read(&LIMITS, false, place, &mut round.reads);
+    finish(tree, id, &read, round);
+}
+
+/// Reads all limits that somebody may have set without our being told.
+pub(super) fn read_watched_limits(tree: &mut Tree, round: &mut Round<'_>) {
+    for id in tree.order().to_vec() {
+        let sizes = tree.node(id).map(|node| node.sizes.iter().enumerate());
+        let watched = sizes.into_iter().flatten().filter(|(_, size)| size.limits_watched);
+        let watched: Vec<usize> = watched.map(|(index, _)| index).collect();
+        watched.into_iter().for_each(|index| read_limits(tree, id, index, round));
+    }
+}
+
+/// After something of a cgroup was read outside a look: one that is gone is forgotten, and one of which a figure could
+/// not be had is looked at in the next poll.
+pub(super) fn finish(tree: &mut Tree, id: Id, read: &Result<(), Gone>, round: &mut Round<'_>) {
+    let failed = |node: &Node| node.sizes.iter().any(SizeFiles::has_failed);
+    if read.is_err() {
         round.forget(tree, id);
+    } else if tree.node(id).is_some_and(failed) {
+        tree.must_look(id, round.now);
     }
 }
 
@@ -165,6 +188,40 @@ mod tests {
         example.write("a", "events", "max 8");
         assert_eq!(seen(&mut example, 5400), (2, Some(7)));
         assert_eq!(seen(&mut example, 7200), (2, Some(8)));
+    }
+
+    #[test]
+    fn whoever_is_given_files_without_our_being_told_is_found_within_the_hour() {
+        let mut example = with_notifications();
+        std::fs::create_dir(example.at("a/bare")).expect("made");
+        example.look_if_due();
+        example.make("a/bare");
+        let mut found = |seconds| {
+            example.now = Duration::from_secs(seconds);
+            example.look_if_due();
+            example.paths().len()
+        };
+        assert_eq!((found(1800), found(3600)), (1, 2));
+    }
+
+    #[test]
+    fn limits_that_were_set_while_the_queue_was_full_are_read() {
+        let mut example = with_notifications();
+        for path in ["b", "c", "d"] {
+            example.make(path);
+            example.write(path, "max", "max");
+            example.write(path, "current", "1");
+        }
+        example.look_if_due();
+        let most = std::fs::read_to_string("/proc/sys/fs/inotify/max_queued_events");
+        let most: usize = most.expect("a limit").trim().parse().expect("a number");
+        // Two in turn, or the kernel would tell of them once.
+        for number in 0..most {
+            example.write(["b", "c"][number % 2], "max", "max");
+        }
+        example.write("d", "max", "4096");
+        example.look_if_due();
+        assert_eq!(example.facts("/d").limit, Reading::Present(Limit::At(Bytes(4096))));
     }
 
     #[test]

@@ -265,10 +265,10 @@ fn watch_refusals(tree: &mut Tree, round: &mut Round<'_>) {
         let (Some(watch), Some(node)) = (round.watch.as_deref_mut(), tree.node_mut(id)) else {
             return;
         };
-        if node.watches.events.is_empty() {
-            let names = node.names.iter().filter_map(|names| names.of(FileKind::Events));
-            let files = names.map(|name| node.location.join(name));
-            node.watches.events = files.filter_map(|file| watch.events(&file)).collect();
+        let names = node.names.iter().filter_map(|names| names.of(FileKind::Events));
+        let files: Vec<_> = names.map(|name| node.location.join(name)).collect();
+        if node.watches.events.len() < files.len() {
+            node.watches.events = files.iter().filter_map(|file| watch.events(file)).collect();
         }
     }
 }

@@ -167,7 +167,8 @@ impl Node {
         let files = LIMITS.iter().filter_map(|kind| names.of(*kind));
         size.limits_watched = files.fold(true, |all, name| {
             let watched = watch.limit(&location.join(name), id, index);
-            watches.limits.extend(watched);
+            // The second time it is the same one.
+            watches.limits.extend(watched.filter(|watched| !watches.limits.contains(watched)));
             all && watched.is_some()
         });
     }

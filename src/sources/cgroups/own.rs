@@ -51,7 +51,9 @@ impl Own {
     pub(super) fn among(&self, cgroups: &[Cgroup], root: &Path) -> OwnCgroup {
         let same = fs::metadata(root).is_ok_and(|root| root.dev() == self.device);
         let index = cgroups.iter().position(|cgroup| same && cgroup.inode == self.inode);
-        OwnCgroup { index, ..self.cgroup.clone() }
+        // Where it is among those that have files, it has some by now.
+        let has_controller = self.cgroup.has_controller || index.is_some();
+        OwnCgroup { index, has_controller, ..self.cgroup.clone() }
     }
 }
 
@@ -119,7 +121,8 @@ mod tests {
                 .cgroups;
             assert_eq!(found.among(&cgroups, self.0.path()).index, None);
             std::sync::Arc::make_mut(&mut cgroups)[1].inode = inode;
-            assert_eq!(found.among(&cgroups, self.0.path()).index, Some(1));
+            let there = found.among(&cgroups, self.0.path());
+            assert_eq!((there.index, there.has_controller), (Some(1), true));
             assert_eq!(found.among(&cgroups, Path::new("/proc")).index, None, "another hierarchy");
         }
     }

@@ -4,9 +4,9 @@
 //! own count moves before those above it. So the outermost are read at every poll, and of the others those below one
 //! that moved.
 
-use super::Round;
 use super::id::Id;
 use super::tree::Tree;
+use super::{Round, looks};
 use crate::snapshot::{CgroupVersion, Reading};
 use crate::sources::kernel_file::Gone;
 use crate::sources::parse::FileKind;
@@ -71,15 +71,15 @@ fn has_moved(
         }
         Ok::<bool, Gone>(moved)
     });
-    read.unwrap_or_else(|Gone| {
-        round.forget(tree, id);
-        false
-    })
+    let (moved, read) = read.map_or_else(|gone| (false, Err(gone)), |moved| (moved, Ok(())));
+    looks::finish(tree, id, &read, round);
+    moved
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::example::Example;
+    use super::super::watch::Watch;
     use super::*;
     use crate::snapshot::Failures;
 
@@ -107,6 +107,22 @@ mod tests {
         let failures = Failures::V2 { hierarchical: two, local: two };
         assert_eq!(example.facts("/k/a/c").failures, failures);
         assert!(followed(&mut example).is_empty(), "it is no news twice");
+    }
+
+    #[test]
+    fn a_counter_that_could_not_be_had_is_read_in_the_next_poll() {
+        let mut example = Example::new(&["k", "k/a"]);
+        example.watch = Some(Watch::new().expect("notifications"));
+        example.look_if_due();
+        example.write("k", "events", "max 2");
+        example.write("k/a", "events", "?");
+        assert_eq!(followed(&mut example), ["/k/a"]);
+        example.write("k/a", "events", "max 2");
+        example.look_if_due();
+        let Failures::V2 { hierarchical, .. } = example.facts("/k/a").failures else {
+            panic!("v2")
+        };
+        assert_eq!(hierarchical, Reading::Present(2));
     }
 
     #[test]

@@ -88,6 +88,14 @@ impl Tree {
         self.unlisted.push(id);
     }
 
+    /// The same, and that whoever had no hugetlb files there may have some now.
+    pub(super) fn must_list_anew(&mut self, id: Id) {
+        if let Some(node) = self.node_mut(id) {
+            node.bare.clear();
+        }
+        self.must_list(id);
+    }
+
     /// Those that must be listed again.
     pub(super) fn take_unlisted(&mut self) -> Vec<Id> {
         let mut unlisted = std::mem::take(&mut self.unlisted);
@@ -106,7 +114,7 @@ impl Tree {
             let whole = node.take_whole(now);
             due.push((Arc::clone(&node.path), id, whole));
             if whole {
-                self.must_list(id);
+                self.must_list_anew(id);
             }
         }
         due.sort_unstable();
@@ -200,11 +208,29 @@ impl Tree {
         let version = self.version;
         let Some(node) = self.node_mut(id) else { return Vec::new() };
         let ended = node.rename_files(names, version).collect();
-        let was_due = std::mem::replace(&mut node.next_look, now);
         self.disordered = true;
+        self.must_look(id, now);
+        ended
+    }
+
+    /// Notes that a cgroup is to be looked at next.
+    pub(super) fn must_look(&mut self, id: Id, now: Duration) {
+        let Some(node) = self.node_mut(id) else { return };
+        let was_due = std::mem::replace(&mut node.next_look, now);
         self.due.remove(&(was_due, id));
         self.due.insert((now, id));
-        ended
+    }
+
+    /// Notes that the cgroups above one that uses pages of a size may too, whatever was read of them: between two readings
+    /// all can have changed. So the next poll comes to it.
+    pub(super) fn must_reach(&mut self, id: Id, page_size: PageSize) {
+        let mut above = self.node(id).and_then(|node| node.parent);
+        while let Some(node) = above.and_then(|id| self.node_mut(id)) {
+            if let Some((_, size)) = node.size_of(page_size) {
+                size.in_use = true;
+            }
+            above = node.parent;
+        }
     }
 
     /// Takes a cgroup out, with all below it; what of them was watched is to be ended.

@@ -5,10 +5,10 @@
 //! and none of their files is read (docs/adr/0006-nothing-is-read-that-cannot-have-changed.md). Where something is left
 //! over, all its children are read: it may be theirs.
 
-use super::Round;
 use super::files::LIMITS;
 use super::id::Id;
 use super::tree::Tree;
+use super::{Round, looks};
 use crate::snapshot::Reading;
 use crate::units::{Bytes, PageSize};
 
@@ -43,7 +43,22 @@ pub(super) fn read(tree: &mut Tree, page_size: PageSize, round: &mut Round<'_>) 
             // Some may have been looked into for what was left over, or have stopped: others need the descriptors more.
             children.into_iter().for_each(|child| close_unused(tree, child, page_size));
         }
+        // It was read as unused, and then one below it as used.
+        if !is_in_use(tree, id, page_size)
+            && let Some(user) = user_below(tree, id, page_size)
+        {
+            tree.must_reach(user, page_size);
+        }
     }
+}
+
+fn is_in_use(tree: &Tree, id: Id, page_size: PageSize) -> bool {
+    tree.node(id).and_then(|node| node.of_size(page_size)).is_some_and(|size| size.in_use)
+}
+
+fn user_below(tree: &Tree, id: Id, page_size: PageSize) -> Option<Id> {
+    let children = tree.node(id)?.children.iter().copied();
+    children.into_iter().find(|child| is_in_use(tree, *child, page_size))
 }
 
 fn close_unused(tree: &mut Tree, id: Id, page_size: PageSize) {
@@ -69,7 +84,12 @@ fn is_left_over(tree: &Tree, id: Id, children: &[Id], page_size: PageSize) -> bo
     for child in children.iter().filter_map(|child| facts(*child)) {
         sum = (sum.0.plus(child.usage), sum.1.plus(child.reserved));
     }
-    let is_sum = |own: Reading<Bytes>, sum| own == sum || own == Reading::Absent;
+    // Two failures are no proof of anything.
+    let is_sum = |own: Reading<Bytes>, sum| match own {
+        Reading::Present(_) => own == sum,
+        Reading::Absent => true,
+        Reading::Failed => false,
+    };
     !(is_sum(own.usage, sum.0) && is_sum(own.reserved, sum.1))
 }
 
@@ -87,6 +107,7 @@ fn read_use(tree: &mut Tree, id: Id, page_size: PageSize, round: &mut Round<'_>)
         node.watch_limits(id, index, round.watch.as_deref_mut());
         let Some((place, size)) = node.size(index) else { return };
         read = size.read(&LIMITS, false, place, &mut round.reads);
+        return looks::finish(tree, id, &read, round);
     }
     if read.is_err() {
         round.forget(tree, id);
@@ -96,8 +117,9 @@ fn read_use(tree: &mut Tree, id: Id, page_size: PageSize, round: &mut Round<'_>)
 #[cfg(test)]
 mod tests {
     use super::super::example::Example;
-    use super::super::looks;
+    use super::super::watch::Watch;
     use super::*;
+    use crate::sources::parse::FileKind;
     use crate::units::Pages;
 
     fn size() -> PageSize {
@@ -161,6 +183,81 @@ mod tests {
             read(tree, size(), round);
         });
         assert_eq!(example.facts("/k/a/c").usage, pages(0));
+    }
+
+    #[test]
+    fn whoever_came_between_the_reading_of_those_above_and_its_own_is_read_again() {
+        let mut example = Example::new(&["k", "k/a", "k/a/c"]);
+        let paths = ["k", "k/a", "k/a/c"];
+        paths.iter().for_each(|path| use_pages(&example, path, 3));
+        example.look();
+        // It had stopped when those above were read, and was at it again when it was read itself.
+        paths[..2].iter().for_each(|path| use_pages(&example, path, 0));
+        assert_eq!(seen(&mut example, "/k/a/c"), pages(3));
+        use_pages(&example, "k/a/c", 0);
+        assert_eq!(seen(&mut example, "/k/a/c"), pages(0));
+        // The same in a look.
+        use_pages(&example, "k/a/c", 2);
+        let id = example.id("/k/a/c");
+        example.round(|tree, round| {
+            looks::look(tree, id, true, round);
+            read(tree, size(), round);
+        });
+        assert_eq!(example.facts("/k/a/c").usage, pages(2));
+        use_pages(&example, "k/a/c", 0);
+        assert_eq!(seen(&mut example, "/k/a/c"), pages(0));
+    }
+
+    #[test]
+    fn two_figures_that_could_not_be_had_are_not_the_same() {
+        let mut example = Example::new(&["k", "k/a", "k/b"]);
+        use_pages(&example, "k", 3);
+        use_pages(&example, "k/a", 3);
+        example.look();
+        ["k", "k/a"].iter().for_each(|path| example.write(path, "rsvd.current", "?"));
+        assert_eq!(seen(&mut example, "/k/a"), pages(3));
+        example.write("k/b", "rsvd.current", "2097152");
+        seen(&mut example, "/k/b");
+        assert_eq!(example.facts("/k/b").reserved, pages(1));
+    }
+
+    #[test]
+    fn what_goes_with_use_is_read_once_more_when_it_is_over() {
+        let mut example = Example::new(&["k"]);
+        use_pages(&example, "k", 3);
+        example.write("k", "numa_stat", "total=6291456 N0=6291456");
+        let nodes = |example: &mut Example| {
+            example.round(|tree, round| {
+                round.beside_use = &[FileKind::NumaStat];
+                read(tree, size(), round);
+            });
+            let nodes = example.facts("/k").numa_usage.clone().present().expect("read");
+            nodes.iter().map(|node| node.usage).collect::<Vec<_>>()
+        };
+        example.look();
+        assert_eq!(nodes(&mut example), [Bytes(3 << 21)]);
+        use_pages(&example, "k", 0);
+        example.write("k", "numa_stat", "total=0 N0=0");
+        assert_eq!(nodes(&mut example), [Bytes::ZERO]);
+    }
+
+    #[test]
+    fn a_limit_is_watched_once_however_often_the_other_can_not_be() {
+        let mut example = Example::new(&["k"]);
+        example.write("k", "max", "max");
+        example.write("k", "rsvd.max", "max");
+        example.watch = Some(Watch::new().expect("notifications"));
+        example.discover();
+        std::fs::remove_file(example.at("k/hugetlb.2MB.rsvd.max")).expect("removed");
+        let id = example.id("/k");
+        for _ in 0..3 {
+            example.round(|tree, round| {
+                let node = tree.node_mut(id).expect("there");
+                node.watch_limits(id, 0, round.watch.as_deref_mut());
+            });
+        }
+        let node = example.tree.node(id).expect("there");
+        assert_eq!((node.watches.limits.len(), node.sizes[0].limits_watched), (1, false));
     }
 
     #[test]

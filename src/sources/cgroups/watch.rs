@@ -42,7 +42,7 @@ pub(super) enum Target {
 }
 
 /// A watch that some cgroup has.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Watched {
     Tree(WatchDescriptor),
     Refusals(WatchDescriptor),

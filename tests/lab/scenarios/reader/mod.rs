@@ -1,6 +1,6 @@
 //! A reader that stays reads what a new one reads, whatever happened to the node meanwhile.
 //!
-//! Things happen at random, by a seed that is printed where they end badly (`HUGETLB_LAB_SEED` repeats it). After each,
+//! Things happen at random, between polls and during them, by a seed that is printed where they end badly (`HUGETLB_LAB_SEED` repeats it). After each,
 //! when it is over, a reader that has seen all of it is compared with one that is new.
 
 mod node;
@@ -26,6 +26,9 @@ const STEP: Duration = Duration::from_millis(3);
 /// After this some is looked at anew, and what is above or below it is not.
 const MEDIUM: Duration = Duration::from_secs(97);
 
+/// So often a node is read whose figures change meanwhile: after the last time nothing may be left of that.
+const FLICKERED: u32 = 20;
+
 /// After this everything is looked at anew.
 const LONG: Duration = Duration::from_secs(601);
 
@@ -45,13 +48,7 @@ fn compare(lab: &Lab, most_kept: usize) {
     });
     println!("seed {seed}");
     let steps = if evidence::is_long() { 4000 } else { 400 };
-    let roots = Roots {
-        proc: "/proc".into(),
-        sys: "/sys".into(),
-        cgroup: Some(lab.root.clone()),
-        pod_logs: "/nonexistent".into(),
-        container_logs: "/nonexistent".into(),
-    };
+    let roots = roots(lab);
     let mut resident = Resident::new(roots.clone(), most_kept);
     let mut node = Node::new(lab, seed);
     let mut now = Duration::ZERO;
@@ -70,6 +67,13 @@ fn compare(lab: &Lab, most_kept: usize) {
         if node.in_one_of(4) {
             resident.heed_refusals();
         }
+        if node.in_one_of(20) {
+            node.flickering(|| {
+                for _ in 0..FLICKERED {
+                    resident.read(now);
+                }
+            });
+        }
         let stays = resident.read(now);
         let new = read_once(roots.clone());
         if let Err(difference) = same(&stays, &new, long) {
@@ -82,6 +86,16 @@ fn compare(lab: &Lab, most_kept: usize) {
                 assert_eq!(format!("{:?}", snapshot.cgroups), text, "seed {seed}, step {step}");
             }
         }
+    }
+}
+
+fn roots(lab: &Lab) -> Roots {
+    Roots {
+        proc: "/proc".into(),
+        sys: "/sys".into(),
+        cgroup: Some(lab.root.clone()),
+        pod_logs: "/nonexistent".into(),
+        container_logs: "/nonexistent".into(),
     }
 }
 

@@ -8,6 +8,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use crate::Lab;
 use crate::cgroup::Cgroup;
+use crate::flicker::Flicker;
 use crate::harness::wait_for;
 use crate::machine::Phase;
 use crate::tenant::Tenant;
@@ -84,6 +85,15 @@ impl<'a> Node<'a> {
     /// Whether this is one of so many times.
     pub(super) fn in_one_of(&mut self, times: usize) -> bool {
         self.random.below(times) == 0
+    }
+
+    /// Has a process take a page and give it back for as long as this lasts, so that no two readings are of the same state.
+    pub(super) fn flickering(&mut self, meanwhile: impl FnOnce()) {
+        if let Some(path) = self.pick_leaf() {
+            let flicker = Flicker::in_cgroup(&self.cgroups[&path]);
+            meanwhile();
+            drop(flicker);
+        }
     }
 
     fn pick(&mut self) -> String {
