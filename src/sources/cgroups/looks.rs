@@ -27,7 +27,7 @@ pub(super) fn look(tree: &mut Tree, id: Id, whole: bool, round: &mut Round<'_>) 
 fn must_see_all(node: &Node, round: &Round<'_>) -> bool {
     let is_new = node.looked == 0;
     let is_told = round.version == CgroupVersion::V2 && round.watch.is_some() && !round.numa;
-    is_new || !is_told || node.sizes.iter().any(SizeFiles::has_failed)
+    is_new || !is_told || node.has_failed()
 }
 
 fn look_at_size(
@@ -88,10 +88,9 @@ pub(super) fn read_watched_limits(tree: &mut Tree, round: &mut Round<'_>) {
 /// After something of a cgroup was read outside a look: one that is gone is forgotten, and one of which a figure could
 /// not be had is looked at in the next poll.
 pub(super) fn finish(tree: &mut Tree, id: Id, read: &Result<(), Gone>, round: &mut Round<'_>) {
-    let failed = |node: &Node| node.sizes.iter().any(SizeFiles::has_failed);
     if read.is_err() {
         round.forget(tree, id);
-    } else if tree.node(id).is_some_and(failed) {
+    } else if tree.node(id).is_some_and(Node::has_failed) {
         tree.must_look(id, round.now);
     }
 }

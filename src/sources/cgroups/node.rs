@@ -142,6 +142,11 @@ impl Node {
             .is_some_and(|child| child.inode == self.inode)
     }
 
+    /// Whether a figure was there and could not be had.
+    pub(super) fn has_failed(&self) -> bool {
+        self.sizes.iter().any(SizeFiles::has_failed)
+    }
+
     /// Its files of one size, by their place among its sizes.
     pub(super) fn size(&mut self, index: usize) -> Option<(Place<'_>, &mut SizeFiles)> {
         let place = Place { directory: &self.location, names: self.names.get(index)? };

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::files::SizeFiles;
 use super::id::Id;
 use super::listing::{Child, SizeNames, printable};
 use super::node::{Found, LATEST, Node, SOONEST};
@@ -127,7 +126,7 @@ impl Tree {
         let part = u32::try_from(id.0 % 32).unwrap_or_default();
         let Some(node) = self.node_mut(id) else { return };
         let age = now.saturating_sub(node.found).clamp(SOONEST, LATEST);
-        let failed = node.sizes.iter().any(SizeFiles::has_failed);
+        let failed = node.has_failed();
         node.next_look = if failed { now } else { now + age - age * part / 64 };
         node.looked = all_in.unwrap_or(node.looked);
         let next = node.next_look;

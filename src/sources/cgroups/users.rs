@@ -131,6 +131,16 @@ mod tests {
         example.write(path, "current", &(pages << 21).to_string());
     }
 
+    const CHAIN: [&str; 3] = ["k", "k/a", "k/a/c"];
+
+    /// Three below one another, the innermost of which uses three pages.
+    fn chain_in_use() -> Example {
+        let mut example = Example::new(&CHAIN);
+        CHAIN.iter().for_each(|path| use_pages(&example, path, 3));
+        example.look();
+        example
+    }
+
     /// How many pages were last seen in use.
     fn seen(example: &mut Example, path: &str) -> Reading<Bytes> {
         example.round(|tree, round| read(tree, size(), round));
@@ -159,12 +169,8 @@ mod tests {
 
     #[test]
     fn whoever_stops_using_is_read_once_more() {
-        let mut example = Example::new(&["k", "k/a", "k/a/c"]);
-        for path in ["k", "k/a", "k/a/c"] {
-            use_pages(&example, path, 3);
-        }
-        example.look();
-        for path in ["k", "k/a", "k/a/c"] {
+        let mut example = chain_in_use();
+        for path in CHAIN {
             use_pages(&example, path, 0);
         }
         assert_eq!(seen(&mut example, "/k/a/c"), pages(0));
@@ -172,11 +178,8 @@ mod tests {
 
     #[test]
     fn whoever_stops_using_is_read_once_more_also_where_its_parent_was_just_looked_at() {
-        let mut example = Example::new(&["k", "k/a", "k/a/c"]);
-        let paths = ["k", "k/a", "k/a/c"];
-        paths.iter().for_each(|path| use_pages(&example, path, 3));
-        example.look();
-        paths.iter().for_each(|path| use_pages(&example, path, 0));
+        let mut example = chain_in_use();
+        CHAIN.iter().for_each(|path| use_pages(&example, path, 0));
         let parent = example.id("/k/a");
         example.round(|tree, round| {
             looks::look(tree, parent, true, round);
@@ -187,12 +190,9 @@ mod tests {
 
     #[test]
     fn whoever_came_between_the_reading_of_those_above_and_its_own_is_read_again() {
-        let mut example = Example::new(&["k", "k/a", "k/a/c"]);
-        let paths = ["k", "k/a", "k/a/c"];
-        paths.iter().for_each(|path| use_pages(&example, path, 3));
-        example.look();
+        let mut example = chain_in_use();
         // It had stopped when those above were read, and was at it again when it was read itself.
-        paths[..2].iter().for_each(|path| use_pages(&example, path, 0));
+        CHAIN[..2].iter().for_each(|path| use_pages(&example, path, 0));
         assert_eq!(seen(&mut example, "/k/a/c"), pages(3));
         use_pages(&example, "k/a/c", 0);
         assert_eq!(seen(&mut example, "/k/a/c"), pages(0));

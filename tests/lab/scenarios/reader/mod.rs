@@ -112,7 +112,7 @@ fn same(stays: &Snapshot, new: &Snapshot, all: bool) -> Result<(), String> {
         return Err(format!("{}\nis\n{}", pools(stays), pools(new)));
     }
     for (stays, new) in stays.cgroups.iter().zip(new.cgroups.iter()) {
-        let cgroup = stays;
+        let path = &stays.path;
         let place = |cgroup: &Shown| (cgroup.inode, cgroup.parent);
         if place(stays) != place(new) || stays.owner != new.owner {
             return Err(format!("{stays:?}\nis\n{new:?}"));
@@ -120,7 +120,6 @@ fn same(stays: &Snapshot, new: &Snapshot, all: bool) -> Result<(), String> {
         for (stays, new) in stays.hugetlb.iter().zip(new.hugetlb.iter()) {
             let of = if all || is_used(new) { stays.clone() } else { masked(stays, new) };
             if of != *new {
-                let path = &cgroup.path;
                 return Err(format!("{path}: {of:?}\nis\n{new:?}"));
             }
         }
