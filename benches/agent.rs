@@ -30,7 +30,7 @@ use figures::{microseconds, print, quantile, rest};
 use harness::agent::{Agent, Start};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
-use real::{Hierarchy, Inside, MemoryCgroup, Node};
+use real::{Hierarchy, Inside, MemoryCgroup, Node, OnLoan};
 use scraper::Scraper;
 
 const SETTLE: Duration = Duration::from_secs(10);

@@ -20,7 +20,7 @@ use figures::{cost, median, print};
 use floor::Floor;
 use hugetlb_exporter::bench::{Resident, Snapshot};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use real::{Hierarchy, Inside, Node};
+use real::{Hierarchy, Inside, Node, OnLoan};
 
 const PODS: usize = 500;
 const CONTAINERS: usize = 1000;

@@ -12,11 +12,15 @@ mod pace;
 mod poller;
 mod prober;
 
+use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use nix::sys::resource::{Resource, getrlimit};
-use tokio::sync::watch;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Notify, watch};
 
 use crate::config::Config;
 use crate::sources::Reader;
@@ -51,22 +55,59 @@ pub enum AgentError {
     Poller,
 }
 
-/// Polls and serves until the process is told to end by SIGTERM or SIGINT.
-pub async fn run(config: Config) -> Result<(), AgentError> {
-    let web_config = WebConfig::load(config.web_config.as_deref())?;
-    let server = Server::bind(&config.listen).await?;
-    for address in server.addresses() {
-        tracing::info!(%address, path = config.telemetry_path.as_str(), tls = web_config.is_tls(),
-            authentication = web_config.authentication(), "listening");
+/// An agent that listens, and neither polls nor answers yet.
+#[derive(Debug)]
+pub struct Agent {
+    config: Config,
+    web_config: WebConfig,
+    server: Server,
+    first_request: Arc<Notify>,
+}
+
+impl Agent {
+    /// Binds all addresses.
+    pub async fn bind(config: Config) -> Result<Self, AgentError> {
+        let web_config = WebConfig::load(config.web_config.as_deref())?;
+        let server = Server::bind(&config.listen).await?;
+        for address in server.addresses() {
+            tracing::info!(%address, path = config.telemetry_path.as_str(), tls = web_config.is_tls(),
+                authentication = web_config.authentication(), "listening");
+        }
+        Ok(Self { config, web_config, server, first_request: Arc::default() })
     }
-    let mut signals = Signals::new()?;
+
+    /// The addresses that it listens on.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.server.addresses()
+    }
+
+    /// Notified when the page or the metrics are first asked for.
+    pub fn first_request(&self) -> Arc<Notify> {
+        Arc::clone(&self.first_request)
+    }
+
+    /// Polls and serves until that future says what ends it.
+    pub async fn run(self, end: impl Future<Output = &'static str>) -> Result<(), AgentError> {
+        let Self { config, web_config, server, first_request } = self;
+        serve(config, web_config, server, first_request, end).await
+    }
+}
+
+async fn serve(
+    config: Config,
+    web_config: WebConfig,
+    server: Server,
+    first_request: Arc<Notify>,
+    end: impl Future<Output = &'static str>,
+) -> Result<(), AgentError> {
     let started = Instant::now();
     let interval = config.poll_interval.duration();
     let (views, view) = watch::channel(None);
-    let (end, ending) = watch::channel(false);
+    let (ended, ending) = watch::channel(false);
     let roots = config.roots.clone();
     let probe = config.probe.map(|probe| ProbeSlot::start(probe, roots, view.clone(), started));
     let site = Site::new(view, config.telemetry_path, started, interval, ending, &web_config);
+    let site = site.telling(first_request);
     let web_config = web_config.keep_fresh();
     let serving = tokio::spawn(server.serve(site));
 
@@ -84,15 +125,15 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     let poller = Poller::new(reader, slots, config.thresholds, pace, started);
     let mut polling = Polling::start(poller, views)?;
     let result = tokio::select! {
-        signal = signals.wait() => {
-            tracing::info!(signal, "ending");
+        cause = end => {
+            tracing::info!(cause, "ending");
             Ok(())
         }
         _ = &mut polling.ended => Err(AgentError::Poller),
     };
     // Whoever is not there any more needs no telling.
     polling.stop();
-    let _ = end.send(true);
+    let _ = ended.send(true);
     let _ = serving.await;
     result
 }
@@ -107,26 +148,44 @@ fn most_kept() -> usize {
     usize::try_from(limit.saturating_sub(OTHERS).min(MOST)).unwrap_or_default()
 }
 
-/// The signals that end the agent.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+/// The signals that end the agent. From when there are some, they do not end the process by themselves.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    /// Nothing where it is to do what it does by default.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
-    fn new() -> Result<Self, AgentError> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let failed = |source| AgentError::Start { what: "signal handlers", source };
-        Ok(Self {
-            terminate: signal(SignalKind::terminate()).map_err(failed)?,
-            interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
-        })
+    /// SIGTERM and SIGINT. It must be called inside a runtime.
+    pub fn new() -> Result<Self, AgentError> {
+        let [terminate, interrupt] =
+            [SignalKind::terminate(), SignalKind::interrupt()].map(listen_to);
+        Ok(Self { terminate: terminate?, interrupt: interrupt?, hangup: None })
     }
 
-    async fn wait(&mut self) -> &'static str {
+    /// The same and SIGHUP.
+    pub fn with_hangup() -> Result<Self, AgentError> {
+        Ok(Self { hangup: Some(listen_to(SignalKind::hangup())?), ..Self::new()? })
+    }
+
+    /// Waits for one, and returns its name.
+    pub async fn wait(&mut self) -> &'static str {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            _ = hangup => "SIGHUP",
         }
     }
+}
+
+fn listen_to(kind: SignalKind) -> Result<Signal, AgentError> {
+    signal(kind).map_err(|source| AgentError::Start { what: "signal handlers", source })
 }

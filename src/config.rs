@@ -14,8 +14,8 @@ use crate::probe::Terms;
 use crate::snapshot::Target;
 use crate::sources::{Endpoint, Roots};
 
-/// All addresses, at a port that nothing else asks for in the lists of exporters and of Kubernetes.
-pub const DEFAULT_LISTEN_ADDRESS: &str = ":10270";
+/// A port that nothing else asks for in the lists of exporters and of Kubernetes.
+const DEFAULT_PORT: u16 = 10270;
 
 /// Everything `serve` needs to know.
 #[derive(Debug, Clone)]
@@ -94,6 +94,13 @@ enum Listen {
 }
 
 impl ListenAddress {
+    /// Where `serve` listens by default: on all addresses.
+    pub const EVERYWHERE: Self = Self(Listen::Everywhere(DEFAULT_PORT));
+
+    /// Where `demo` listens by default: nobody else is shown a demonstration.
+    pub const LOCALLY: Self =
+        Self(Listen::At(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT)));
+
     /// The addresses to try, in that order: all of IPv6 takes IPv4 too, but a node may have none of it.
     pub fn candidates(self) -> Vec<SocketAddr> {
         match self.0 {
@@ -164,9 +171,17 @@ impl FromStr for TelemetryPath {
 pub struct Interval(Duration);
 
 impl Interval {
+    const SHORTEST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(3600);
+
     /// As a duration.
     pub fn duration(self) -> Duration {
         self.0
+    }
+
+    /// The interval that is nearest to that duration.
+    pub fn nearest(duration: Duration) -> Self {
+        Self(duration.clamp(Self::SHORTEST, Self::LONGEST))
     }
 }
 
@@ -174,7 +189,7 @@ impl FromStr for Interval {
     type Err = Unexpected;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bounds = Duration::from_millis(100)..=Duration::from_secs(3600);
+        let bounds = Self::SHORTEST..=Self::LONGEST;
         humantime::parse_duration(text)
             .ok()
             .filter(|duration| bounds.contains(duration))

@@ -25,6 +25,9 @@ mod probe;
 mod web;
 mod agent;
 mod config;
+#[doc(hidden)]
+pub mod host;
+mod demo;
 mod cli;
 #[doc(hidden)]
 pub mod bench;

@@ -4,12 +4,13 @@ use std::fs::{self, File};
 use std::process::{Child, Command, ExitCode};
 
 use anyhow::{Context, bail, ensure};
+use hugetlb_exporter::host::hierarchy::Hierarchy;
+use hugetlb_exporter::host::{cgroups, lock, pool};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::geteuid;
 
-use super::host::hierarchy::Hierarchy;
-use super::host::{cgroups, lock, pool};
+use super::hierarchy::OnLoan;
 use super::memory;
 
 /// What everything else may need, in kB.

@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hugetlb_exporter::host::cgroups;
 use procfs::process::Process;
-
-use super::host::cgroups;
 
 /// What a killed run leaves of it, the lab removes too: it begins with `lab-`.
 const NAME: &str = "lab-bench-agent";

@@ -6,17 +6,21 @@
 
 mod hierarchy;
 #[allow(dead_code, reason = "each of its users uses a part")]
-#[path = "../../tests/host/mod.rs"]
-mod host;
+#[path = "../../tests/host/mounts.rs"]
+mod mounts;
 mod machine;
 mod memory;
 mod node;
 
 use std::process::ExitCode;
 
+use hugetlb_exporter::host::pool;
+
 use machine::Machine;
 
-pub use host::hierarchy::Hierarchy;
+#[allow(unused_imports, reason = "each benchmark uses a part")]
+pub use hierarchy::OnLoan;
+pub use hugetlb_exporter::host::hierarchy::Hierarchy;
 #[allow(unused_imports, reason = "each benchmark uses a part")]
 pub use memory::MemoryCgroup;
 pub use node::Node;
@@ -35,7 +39,7 @@ const INSIDE: &str = "HUGETLB_EXPORTER_BENCH_INSIDE";
 /// Runs a benchmark that needs some pages of 2 MiB and may want more.
 pub fn run(least: u64, most: u64, measure: impl FnOnce(Inside)) -> ExitCode {
     if std::env::var_os(INSIDE).is_some() {
-        let pool = host::pool::read("nr_hugepages").expect("the pool");
+        let pool = pool::read("nr_hugepages").expect("the pool");
         let pool = usize::try_from(pool).expect("a number of pages");
         measure(Inside { hierarchy: Hierarchy::enter(), pool });
         return ExitCode::SUCCESS;

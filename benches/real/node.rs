@@ -9,12 +9,13 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use hugetlb_exporter::Roots;
+use hugetlb_exporter::host::cgroups;
+use hugetlb_exporter::host::hierarchy::Hierarchy;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use tempfile::TempDir;
 
-use super::host::cgroups;
-use super::host::hierarchy::Hierarchy;
+use super::hierarchy::OnLoan;
 
 const PAGE: i64 = 2 << 20;
 /// What the kubelet writes for "unlimited".

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::assessment::Thresholds;
-use crate::config::{Config, DEFAULT_LISTEN_ADDRESS, Interval, ListenAddress, TelemetryPath};
+use crate::config::{Config, Interval, ListenAddress, TelemetryPath};
 use crate::probe::Order;
 use crate::sources::Roots;
-pub(super) use commands::{Colour, FitWish, Form, Output, Report, Try};
+pub(super) use commands::{Colour, DemoFlags, FitWish, Form, Output, Report, Try};
 use kubelet::KubeletFlags;
 use probe::ProbeFlags;
 
@@ -74,6 +74,14 @@ pub(super) enum Command {
         after_long_help = "Exit status: 0 it fits, 1 can't be told, 2 it does not fit, 64 a wrong flag."
     )]
     Fit(FitWish),
+    /// Show a database that is killed for its huge pages, and what is served before and after
+    ///
+    /// A node made of files, on which a story of a minute happens; with --real it happens on this machine. Nobody but this
+    /// machine sees it unless --web.listen-address says otherwise.
+    #[command(
+        after_long_help = "Exit status: 0 what happened was served, 1 it was not or could not be tried, 64 a wrong flag."
+    )]
+    Demo(DemoFlags),
 }
 
 /// The process that the probe and `try` start: it maps and touches as it is told on stdin. Not among the commands,
@@ -110,9 +118,16 @@ pub(super) enum LogLevel {
 /// Flags of every command.
 #[derive(Debug, Args)]
 pub(super) struct Flags {
-    /// Where to listen: `:PORT` for all addresses, `IP:PORT`, `[IPv6]:PORT`; may be repeated
-    #[arg(long = "web.listen-address", env = "HUGETLB_EXPORTER_WEB_LISTEN_ADDRESS", global = true,
-          help_heading = "Web", value_name = "ADDRESS", value_delimiter = ',', default_value = DEFAULT_LISTEN_ADDRESS)]
+    /// Where to listen: `:PORT` for all addresses, `IP:PORT`, `[IPv6]:PORT`; may be repeated [default: :10270, for demo
+    /// 127.0.0.1:10270]
+    #[arg(
+        long = "web.listen-address",
+        env = "HUGETLB_EXPORTER_WEB_LISTEN_ADDRESS",
+        global = true,
+        help_heading = "Web",
+        value_name = "ADDRESS",
+        value_delimiter = ','
+    )]
     listen: Vec<ListenAddress>,
     /// Where the metrics are
     #[arg(
@@ -251,10 +266,16 @@ pub(super) struct Flags {
         default_value = "/var/log/containers"
     )]
     container_logs: PathBuf,
-    /// How much to log
-    #[arg(long = "log.level", env = "HUGETLB_EXPORTER_LOG_LEVEL", global = true,
-          help_heading = "Log", value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]
-    pub(super) log_level: LogLevel,
+    /// How much to log [default: info, for demo error]
+    #[arg(
+        long = "log.level",
+        env = "HUGETLB_EXPORTER_LOG_LEVEL",
+        global = true,
+        help_heading = "Log",
+        value_name = "LEVEL",
+        value_enum
+    )]
+    pub(super) log_level: Option<LogLevel>,
     /// The form of a log line
     #[arg(long = "log.format", env = "HUGETLB_EXPORTER_LOG_FORMAT", global = true,
  hide_short_help = true,
@@ -262,8 +283,19 @@ pub(super) struct Flags {
     pub(super) log_format: LogFormat,
 }
 
+impl Flags {
+    /// With that address if no flag and no variable has set one.
+    pub(super) fn or_listen(mut self, address: ListenAddress) -> Self {
+        if self.listen.is_empty() {
+            self.listen.push(address);
+        }
+        self
+    }
+}
+
 impl From<Flags> for Config {
     fn from(flags: Flags) -> Self {
+        let flags = flags.or_listen(ListenAddress::EVERYWHERE);
         Self {
             listen: flags.listen,
             telemetry_path: flags.telemetry_path,

@@ -14,6 +14,7 @@ const HEEDED: &[(&str, &[&str])] = &[
     ("report", &["Collection", "Findings", "Kubelet", "Paths"]),
     ("try", &["Paths"]),
     ("fit", &["Paths"]),
+    ("demo", &["Web", "Log"]),
 ];
 
 /// The command line, to parse these arguments.
@@ -65,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_first_look_fits_on_a_screen() {
-        for (name, lines) in [("", 46), ("report", 36), ("try", 30), ("fit", 24)] {
+        for (name, lines) in [("", 46), ("report", 36), ("try", 30), ("fit", 24), ("demo", 28)] {
             let mut command = if name.is_empty() {
                 command(&["hugetlb-exporter".into(), "-h".into()])
             } else {

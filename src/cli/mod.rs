@@ -3,15 +3,17 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | could not be done; one line on stderr says why |
+//! | 1 | could not be done, or `demo` was not as it says; one line on stderr says why |
 //! | 2 | `report`: something will crash; `try`: refused at mmap; `fit`: it does not fit |
 //! | 3 | `try`: refused at a touch |
 //! | 64 | a flag, its value or the web configuration is wrong; one line on stderr says which and what was expected |
 
+mod demo;
 mod fit;
 mod flags;
 mod help;
 mod here;
+mod log;
 mod report;
 mod serve;
 mod terminal;
@@ -53,6 +55,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Report(report)) => report::run(&report, cli.flags),
         Some(Command::Try(wish)) => trial::run(&wish, cli.flags),
         Some(Command::Fit(wish)) => fit::run(&wish, cli.flags),
+        Some(Command::Demo(demo)) => demo::run(&demo, cli.flags),
     }
 }
 

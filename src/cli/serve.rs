@@ -4,12 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use tracing::level_filters::LevelFilter;
 
-use super::flags::{Flags, LogFormat, LogLevel};
-use super::terminal::wants_colour;
-use super::usage;
-use crate::agent::{self, AgentError};
+use super::flags::{Flags, LogLevel};
+use super::{log, usage};
+use crate::agent::{Agent, AgentError, Signals};
 use crate::config::Config;
 
 /// Encoding, looking for names, looking at mappings, asking the kubelet, a password's hash, the web configuration: more
@@ -18,7 +16,7 @@ const BLOCKING_THREADS: usize = 7;
 
 /// Serves until told to end.
 pub(super) fn run(flags: Flags) -> anyhow::Result<ExitCode> {
-    start_log(flags.log_level, flags.log_format);
+    log::start(flags.log_level.unwrap_or(LogLevel::Info), flags.log_format);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         revision = env!("HUGETLB_EXPORTER_REVISION"),
@@ -33,7 +31,11 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<ExitCode> {
         .thread_name("blocking")
         .build()
         .context("can't start the runtime")?;
-    let result = runtime.block_on(agent::run(config));
+    let result = runtime.block_on(async {
+        let agent = Agent::bind(config).await?;
+        let mut signals = Signals::new()?;
+        agent.run(signals.wait()).await
+    });
     // A scan of a stuck log directory must not keep the process.
     runtime.shutdown_background();
     match result {
@@ -43,25 +45,6 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(usage::USAGE))
         }
         result => Ok(result.map(|()| ExitCode::SUCCESS)?),
-    }
-}
-
-fn start_log(level: LogLevel, format: LogFormat) {
-    let level = match level {
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Error => LevelFilter::ERROR,
-    };
-    let log = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_target(false);
-    match format {
-        LogFormat::Text => {
-            log.with_ansi(wants_colour(&std::io::stderr())).init();
-        }
-        LogFormat::Json => log.json().flatten_event(true).init(),
     }
 }
 

@@ -76,9 +76,13 @@ async fn page<B>(site: &Site, request: &Request<B>) -> Answer {
     }
     match request.uri().path() {
         path if path == site.telemetry_path.as_str() => {
+            site.requested.notify_one();
             encoded(site, &site.metrics, metrics::CONTENT_TYPE, request.headers()).await
         }
-        "/" => status_page(site, request).await,
+        "/" => {
+            site.requested.notify_one();
+            status_page(site, request).await
+        }
         "/api/v1/view" => json(site, &site.report, request.headers()).await,
         "/api/v1/incidents" => json(site, &site.incidents, request.headers()).await,
         HEALTHY => healthy(site),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::exposition::Exposition;
 use super::settings::{Settings, WebConfig};
@@ -29,6 +29,8 @@ pub struct Site {
     pub(super) report: Exposition,
     pub(super) incidents: Exposition,
     pub(super) page: Exposition,
+    /// Notified of each request for the page or the metrics.
+    pub(super) requested: Arc<Notify>,
 }
 
 impl Site {
@@ -53,6 +55,12 @@ impl Site {
             report: Exposition::new(report::json),
             incidents: Exposition::new(report::incidents),
             page: Exposition::new(move |view| page::status(view, &path)),
+            requested: Arc::default(),
         }
+    }
+
+    /// One that notifies this of each request for the page or the metrics.
+    pub fn telling(self, requested: Arc<Notify>) -> Self {
+        Self { requested, ..self }
     }
 }

@@ -18,6 +18,7 @@ mod laws;
 mod child;
 mod corpora;
 mod command;
+mod demo;
 mod manual;
 mod terminal;
 mod agent;

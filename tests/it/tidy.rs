@@ -30,6 +30,8 @@ const PARTS: &[(&str, May)] = &[
     ("bench", May::UseAllBut("cli")),
     ("fuzzing", May::UseAllBut("cli")),
     ("agent", May::UseAllBut("cli")),
+    ("host", May::Use(&[])),
+    ("demo", May::UseAllBut("cli")),
     ("cli", May::UseAllBut("cli")),
 ];
 

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use hugetlb_exporter::host::{cgroups, lock, pool};
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MntFlags, umount2};
 use nix::sched::CloneFlags;
@@ -14,8 +15,7 @@ use nix::unistd::geteuid;
 use crate::Lab;
 use crate::cgroup::remove_all;
 use crate::deadline::Deadline;
-use crate::host::hierarchy::{give_back, have_own_mounts, mount_at, mount_v1};
-use crate::host::{cgroups, lock, pool};
+use crate::mounts::{give_back, have_own_mounts, mount_at, mount_v1};
 use crate::postgres;
 
 const CGROUP: &str = "/sys/fs/cgroup";

@@ -24,14 +24,15 @@ mod deadline;
 mod evidence;
 mod flicker;
 #[allow(dead_code, reason = "each of its users uses a part")]
-#[path = "../host/mod.rs"]
-mod host;
+#[path = "../host/mounts.rs"]
+mod mounts;
 mod image;
 mod kubepods;
 mod machine;
 mod monitoring;
 mod picture;
 mod postgres;
+mod sampler;
 mod scenarios;
 mod tenant;
 mod truth;

@@ -1,4 +1,5 @@
-//! docs/incident.svg: the incident on one time axis, from what Prometheus has stored of it.
+//! docs/incident.svg: the incident on one time axis. Limit and reservation are from Prometheus; what was touched is the
+//! kernel's counter, sampled often enough to show the last second.
 
 use std::fmt::Write;
 use std::fs;
@@ -37,6 +38,11 @@ const PLOT: [f64; 4] = [60.0, 70.0, 660.0, 350.0];
 const MARGIN: Duration = Duration::from_secs(5);
 const MEBIBYTE: f64 = 1_048_576.0;
 
+fn mebibytes(bytes: u64) -> f64 {
+    // Far below 2^53.
+    bytes as f64 / MEBIBYTE
+}
+
 /// What the figures are drawn with; a reader's dark page is dark here, too.
 const STYLE: &str = "<style>
   text { font: 13px sans-serif; fill: #24292f }
@@ -53,8 +59,8 @@ const STYLE: &str = "<style>
 </style>
 ";
 
-/// Draws it.
-pub fn draw(prometheus: &Prometheus, timeline: &Timeline) {
+/// Draws it, with what was touched as seconds since 1970 and bytes.
+pub fn draw(prometheus: &Prometheus, timeline: &Timeline, touched: &[(f64, u64)]) {
     let (from, to) = (timeline.started - MARGIN, timeline.crashed + MARGIN);
     let figure = |name: &str| {
         let query = format!("max(hugetlb_container_{name}_bytes{{pod='db-0'}})");
@@ -62,7 +68,14 @@ pub fn draw(prometheus: &Prometheus, timeline: &Timeline) {
         assert!(!values.is_empty(), "Prometheus knows no {name}");
         values.into_iter().map(|(at, bytes)| (at, bytes / MEBIBYTE)).collect::<Vec<_>>()
     };
-    let figures = [figure("usage"), figure("reserved"), figure("limit")];
+    let mut used: Vec<(f64, f64)> = touched
+        .iter()
+        .map(|(at, bytes)| (*at, mebibytes(*bytes)))
+        .filter(|(at, _)| *at <= seconds(to))
+        .collect();
+    let last = used.last().map(|(_, value)| *value);
+    used.extend(last.map(|value| (seconds(SystemTime::now()).min(seconds(to)), value)));
+    let figures = [used, figure("reserved"), figure("limit")];
     let top = figures.iter().flatten().map(|(_, value)| *value).fold(0.0, f64::max);
     let scale = Scale { from: seconds(from), to: seconds(to), top: (top / 50.0).ceil() * 50.0 };
     let mut svg = format!(
@@ -175,11 +188,11 @@ fn line(svg: &mut String, scale: &Scale, class: &str, values: &[(f64, f64)]) {
 
 fn events(svg: &mut String, scale: &Scale, timeline: &Timeline) {
     let [_, _, _, bottom] = PLOT;
-    let lead = timeline.crashed.duration_since(timeline.paged).expect("before").as_secs_f64();
     let events = [
-        (timeline.started, "event", "started".to_owned(), 22_f64, "middle"),
-        (timeline.paged, "page", format!("page: will crash, {lead:.0} s before"), 40.0, "start"),
-        (timeline.crashed, "crash", "killed by signal 7".to_owned(), 22.0, "middle"),
+        (timeline.started, "event", "started", 22_f64, "middle"),
+        (timeline.paged, "page", "paged: will crash", 40.0, "start"),
+        (timeline.loading, "event", "loaded little by little", 58.0, "start"),
+        (timeline.crashed, "crash", "killed by signal 7", 22.0, "middle"),
     ];
     for (at, class, text, y, anchor) in events {
         let x = scale.x(seconds(at));

@@ -86,6 +86,22 @@ pub(in crate::cli) enum Form {
     Json,
 }
 
+/// What to demonstrate.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct DemoFlags {
+    /// Let it happen on this machine: real huge pages and cgroups, and PostgreSQL if it is installed; needs root and no
+    /// kubelet. Everything is put back
+    #[arg(long)]
+    pub(in crate::cli) real: bool,
+    /// About how long it takes, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "60",
+          value_parser = clap::value_parser!(u64).range(5..=3600))]
+    pub(in crate::cli) seconds: u64,
+    /// Begin at once and end when it is over; otherwise it begins with the first request, and goes on serving
+    #[arg(long)]
+    pub(in crate::cli) once: bool,
+}
+
 /// What is needed.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct FitWish {

@@ -1,5 +1,6 @@
 //! The story to its end, with real parts: the page arrives while PostgreSQL is still up, and only then.
 
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +15,7 @@ use crate::kubepods::{Driver, Kubepods, Pod, id};
 use crate::monitoring::{Alerting, Alertmanager, Message, Pager, Prometheus, Receiver};
 use crate::picture::{self, Timeline};
 use crate::postgres::{Cluster, Server};
+use crate::sampler::Sampler;
 use crate::tenant::Tenant;
 
 pub const BOTH: &[Named] =
@@ -85,6 +87,11 @@ impl Home {
         Self { name, _pod: pod, container }
     }
 
+    fn file(&self, [v2, v1]: [&str; 2]) -> PathBuf {
+        let names = [v2, v1].map(|name| self.container.path().join(name));
+        names.into_iter().find(|path| path.exists()).expect("a counter")
+    }
+
     fn bytes(&self, [v2, v1]: [&str; 2]) -> u64 {
         self.container.read(v2, v1).parse().expect("bytes")
     }
@@ -126,6 +133,7 @@ fn incident(lab: &Lab) -> Timeline {
     let _service = service(lab);
     let watch = Watch::over(&kubepods);
     let started = SystemTime::now();
+    let touched = Sampler::of(home.file(USAGE));
     let server = Server::start(&cluster, &home.container, &[HUGE, BUFFERS]);
     let ready = SystemTime::now();
     let page = watch.page_about(home.name);
@@ -141,8 +149,11 @@ fn incident(lab: &Lab) -> Timeline {
     watch.pager.wait_for("HugetlbFaultsRefused", home.name, LATE);
     let timeline = Timeline { started, ready, paged: page.at, loading, crashed };
     panels::all_have_data(&watch.prometheus);
+    let touched = touched.values();
+    let peak = touched.iter().map(|(_, bytes)| bytes >> 21).max().expect("values");
+    assert!(peak.abs_diff(GRANT) <= 1, "killed at the limit of {GRANT} pages, seen up to {peak}");
     if evidence::is_long() {
-        picture::draw(&watch.prometheus, &timeline);
+        picture::draw(&watch.prometheus, &timeline, &touched);
     }
     drop(server);
     given_what_it_said(&cluster, &watch, &Home::new(&kubepods, "db-1", enough));

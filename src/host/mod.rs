@@ -1,5 +1,5 @@
-//! The machine as whoever makes real huge pages and cgroups on it has it: the lab, the benchmarks, the demonstration. One
-//! at a time, with the pool's size noted before it is changed; and each removes what a killed one left.
+//! This machine, for the programs that make real cgroups and huge pages on it: the demonstration, the lab, the benchmarks.
+//! One of them at a time. Each notes the pool's size before it changes it, and removes what a killed one has left.
 
 pub mod cgroups;
 pub mod hierarchy;
@@ -13,7 +13,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 const LOCK: &str = "/run/hugetlb-exporter-lab.lock";
 
-/// The machine to oneself while this is held; an error if somebody else has it and `how` is not to wait.
+/// Locks the machine until the lock is dropped. Fails if another program holds it and `how` is not to wait.
 pub fn lock(how: FlockArg) -> anyhow::Result<Flock<File>> {
     let file = File::create(LOCK).with_context(|| format!("can't make {LOCK}"))?;
     match Flock::lock(file, how) {

@@ -1,49 +1,20 @@
-//! Where the hugetlb controller is, and having it on v1 for a while.
+//! The hugetlb controller on v1 for a while, and mount namespaces.
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hugetlb_exporter::host::cgroups;
+use hugetlb_exporter::host::hierarchy::has_controller;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use procfs::process::{MountInfo, Process};
-
-use super::cgroups;
 
 /// Where v1 is mounted for a moment, or for a while in a mount namespace of our own.
 pub const MOUNT_POINT: &str = "/run/hugetlb-exporter-lab.mount";
 /// Dying cgroups keep the controller for about a second.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A hierarchy that has the hugetlb controller.
-#[derive(Debug, Clone)]
-pub struct Hierarchy {
-    pub root: PathBuf,
-    pub v1: bool,
-}
-
-impl Hierarchy {
-    /// The one that is mounted.
-    pub fn find() -> Option<Self> {
-        let mounts = Process::myself().and_then(|process| process.mountinfo()).ok()?;
-        mounts.0.into_iter().find_map(|mount| {
-            let v1 = mount.fs_type == "cgroup" && mount.super_options.contains_key("hugetlb");
-            (v1 || has_hugetlb(&mount)).then_some(Self { root: mount.mount_point, v1 })
-        })
-    }
-}
-
-/// Whether that is cgroup v2, and has the controller.
-fn has_hugetlb(mount: &MountInfo) -> bool {
-    mount.fs_type == "cgroup2" && has_controller(&mount.mount_point)
-}
-
-fn has_controller(root: &Path) -> bool {
-    let controllers = fs::read_to_string(root.join("cgroup.controllers"));
-    controllers.is_ok_and(|text| text.split_whitespace().any(|name| name == "hugetlb"))
-}
 
 /// A mount namespace of our own: what is mounted there goes with us.
 pub fn have_own_mounts(more: CloneFlags) -> nix::Result<()> {

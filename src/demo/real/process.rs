@@ -1,4 +1,4 @@
-//! A process that maps and touches like PostgreSQL: this program executed anew.
+//! A process that maps and touches like PostgreSQL, where none is installed: this program, executed anew.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -7,9 +7,9 @@ use std::process::{Child, ChildStdout};
 use anyhow::{Context, bail};
 use nix::libc::SIGBUS;
 
-use super::cgroup::Pod;
 use super::database::{Database, start, tied};
-use crate::show::Pace;
+use super::pod::Pod;
+use crate::demo::pace::Pace;
 
 const MAPS: u64 = 100;
 /// What PostgreSQL touches as it starts.
@@ -17,7 +17,7 @@ const TOUCHES_AT_ONCE: u64 = 12;
 
 /// The process, while there is one.
 #[derive(Debug, Default)]
-pub struct Tenant {
+pub struct Process {
     running: Option<Running>,
 }
 
@@ -28,7 +28,7 @@ struct Running {
     touched: u64,
 }
 
-impl Database for Tenant {
+impl Database for Process {
     fn name(&self) -> &'static str {
         "The process"
     }
@@ -43,7 +43,7 @@ impl Database for Tenant {
         let answers = BufReader::new(child.stdout.take().context("it can't answer")?);
         let running = self.running.insert(Running { child, answers, touched: 0 });
         pod.add(running.child.id())?;
-        match running.tell(&format!("map {MAPS}"))?.as_deref() {
+        match running.order(&format!("map {MAPS}"))?.as_deref() {
             Some("mapped") => {}
             other => bail!("it could not map {MAPS} pages: {}", other.unwrap_or("killed")),
         }
@@ -55,28 +55,28 @@ impl Database for Tenant {
         self.running.as_mut().context("it has not started")?.touch(mebibytes >> 1)
     }
 
-    fn recover(&mut self, pod: &Pod, pace: &Pace) -> anyhow::Result<()> {
-        self.start(pod, pace)
+    fn recover(&mut self, pod: &Pod, pace: &Pace) -> anyhow::Result<Option<String>> {
+        self.start(pod, pace).map(|()| None)
     }
 }
 
 impl Running {
-    /// Tells it something; nothing if it died of it.
-    fn tell(&mut self, order: &str) -> anyhow::Result<Option<String>> {
-        let orders = self.child.stdin.as_mut().context("it can't be told")?;
-        writeln!(orders, "{order}").context("it can't be told")?;
+    /// Gives it an order and waits for the answer; none if it was killed.
+    fn order(&mut self, order: &str) -> anyhow::Result<Option<String>> {
+        let orders = self.child.stdin.as_mut().context("it takes no orders")?;
+        writeln!(orders, "{order}").context("it takes no orders")?;
         let mut answer = String::new();
         let read = self.answers.read_line(&mut answer).context("it does not answer")?;
         Ok((read > 0).then(|| answer.trim().to_owned()))
     }
 
-    /// Touches so many pages more; says whether it was killed for it.
+    /// Touches so many pages more; true if it was killed.
     fn touch(&mut self, more: u64) -> anyhow::Result<bool> {
         self.touched = (self.touched + more).min(MAPS);
-        if self.tell(&format!("touch {}", self.touched))?.is_some() {
+        if self.order(&format!("touch {}", self.touched))?.is_some() {
             return Ok(false);
         }
-        let status = self.child.wait().context("it is not to be waited for")?;
+        let status = self.child.wait().context("can't wait for it")?;
         anyhow::ensure!(status.signal() == Some(SIGBUS), "it ended with {status}");
         Ok(true)
     }

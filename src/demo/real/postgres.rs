@@ -7,17 +7,19 @@ use std::path::PathBuf;
 use std::process::{Child, Output};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, User};
 
-use super::cgroup::Pod;
 use super::database::{Database, start, tied};
-use crate::show::{Pace, tell};
+use super::pod::Pod;
+use crate::demo::pace::Pace;
 
 /// Twice what the pod is granted.
 const BUFFERS: &str = "shared_buffers=256MB";
+const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Each row is about 0.7 kB in the buffers.
 const ROWS_PER_MEBIBYTE: u64 = 1_500;
 
@@ -66,7 +68,7 @@ impl Postgres {
         let by_name = |name| User::from_name(name).ok().flatten();
         let user = by_name("postgres").or_else(|| by_name("nobody"));
         let user = user.map(|user| (user.uid, user.gid)).context("no user for PostgreSQL")?;
-        let directory = tempfile::Builder::new().prefix("hugetlb-incident-").tempdir();
+        let directory = tempfile::Builder::new().prefix("hugetlb-demo-").tempdir();
         let directory = directory.context("can't make a directory")?;
         chown(directory.path(), Some(user.0.as_raw()), Some(user.1.as_raw()))
             .context("can't give PostgreSQL its directory")?;
@@ -121,7 +123,7 @@ impl Postgres {
 
     /// Waits until it takes connections.
     fn wait(&mut self, pace: &Pace) -> anyhow::Result<()> {
-        let ready = pace.poll(|| {
+        let ready = pace.poll(READY_WITHIN, || {
             let server = self.server.as_mut()?;
             if let Ok(Some(status)) = server.child.try_wait() {
                 return Some(Err(anyhow::anyhow!(
@@ -147,8 +149,8 @@ impl Database for Postgres {
         let output = postgres.args(["-C", "shared_memory_size_in_huge_pages"]).output();
         let output = output.context("can't start postgres")?;
         let pages = String::from_utf8_lossy(&output.stdout).trim().parse();
-        // PostgreSQL 15 is the first that tells.
-        pages.with_context(|| format!("PostgreSQL does not tell its need: {}", said(&output)))
+        // PostgreSQL 15 was the first to have this parameter.
+        pages.with_context(|| format!("postgres -C does not say what it needs: {}", said(&output)))
     }
 
     fn start(&mut self, pod: &Pod, pace: &Pace) -> anyhow::Result<()> {
@@ -159,8 +161,8 @@ impl Database for Postgres {
         let log = follow(child.stderr.take().context("it has no log")?);
         let server = self.server.insert(Server { child, log });
         pod.add(server.child.id())?;
-        let mut told = server.child.stdin.take().context("it can't be told")?;
-        told.write_all(b"go\n").context("it can't be told")?;
+        let mut input = server.child.stdin.take().context("it has no input")?;
+        input.write_all(b"go\n").context("can't let PostgreSQL start")?;
         self.wait(pace)
     }
 
@@ -173,15 +175,14 @@ impl Database for Postgres {
         Ok(!output.status.success())
     }
 
-    fn recover(&mut self, _: &Pod, pace: &Pace) -> anyhow::Result<()> {
-        // The client may hear of it before the postmaster does.
+    fn recover(&mut self, _: &Pod, pace: &Pace) -> anyhow::Result<Option<String>> {
+        // The client may learn of it before the postmaster does.
         self.wait(pace)?;
         let log = self.server.as_ref().map(Server::log).unwrap_or_default();
         let crash = log.lines().find(|line| line.contains("was terminated by signal 7"));
         let crash =
             crash.with_context(|| format!("PostgreSQL failed, and not by SIGBUS: {log}"))?;
-        tell(&format!("Its log: {}", crash.split("LOG: ").last().unwrap_or(crash).trim()));
-        Ok(())
+        Ok(crash.split("LOG: ").last().map(|crash| crash.trim().to_owned()))
     }
 }
 
@@ -193,7 +194,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Told to end at once, a postmaster ends its children too. One that has ended can't be told.
+        // SIGQUIT: a postmaster ends its children at once, too.
         if self.child.try_wait().is_ok_and(|status| status.is_none())
             && let Ok(pid) = self.child.id().try_into()
         {

@@ -16,12 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What one of us makes below a hierarchy's root. Nothing else is called so on a machine without a kubelet.
 const OURS: [&str; 3] = ["kubepods", "lab-", "hugetlb-exporter-scratch-"];
 
-/// Whether a kubelet has its cgroups below a hierarchy's root, or one of us that was killed.
+/// Whether pods have cgroups below a hierarchy's root: a kubelet's, or those that a killed one of us has left.
 pub fn has_kubepods(root: &Path) -> bool {
     ["kubepods", "kubepods.slice"].iter().any(|name| root.join(name).exists())
 }
 
-/// Removes what a killed one left below a hierarchy's root.
+/// Removes what a killed one of us has left below a hierarchy's root.
 pub fn remove_left(root: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -32,7 +32,7 @@ pub fn remove_left(root: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes a cgroup with all below it, and ends the processes that are left there: none is anyone's but ours.
+/// Removes a cgroup of ours with all below it, and ends the processes in it.
 pub fn remove(cgroup: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(cgroup).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

@@ -1,4 +1,4 @@
-//! The machine: whether it will do, its pool, and putting that back.
+//! This machine: whether it is fit for it, its pool, and putting that back.
 
 use std::fs::File;
 
@@ -6,14 +6,14 @@ use anyhow::{Context, ensure};
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::geteuid;
 
-use super::cgroup;
-use super::host::hierarchy::Hierarchy;
-use super::host::{cgroups, lock, pool};
+use super::pod;
+use crate::host::hierarchy::Hierarchy;
+use crate::host::{cgroups, lock, pool};
 
-/// Others may want a page meanwhile, and so does initdb.
+/// Other programs may need a page meanwhile, and so does initdb.
 const SPARE: u64 = 20;
 
-/// The machine while we have it.
+/// The machine, locked.
 #[derive(Debug)]
 pub struct Machine {
     hierarchy: Hierarchy,
@@ -21,21 +21,21 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Takes it, if it will do and nobody else has it.
+    /// Locks it, if it is fit for it.
     pub fn take() -> anyhow::Result<Self> {
         ensure!(
             geteuid().is_root(),
-            "--real wants root: it sets the pool's size and makes cgroups"
+            "--real needs root: it sets the pool's size and makes cgroups"
         );
         ensure!(pool::is_there(), "this kernel has no huge pages of 2 MiB");
         let hierarchy = Hierarchy::find().context(
-            "no cgroup hierarchy with hugetlb is mounted: the kernel wants CONFIG_CGROUP_HUGETLB",
+            "no cgroup hierarchy with hugetlb is mounted (the kernel needs CONFIG_CGROUP_HUGETLB)",
         )?;
         let lock = lock(FlockArg::LockExclusiveNonblock)?;
-        cgroup::remove_leftovers(&hierarchy)?;
+        pod::remove_leftovers(&hierarchy)?;
         ensure!(
             !cgroups::has_kubepods(&hierarchy.root),
-            "kubepods is there, in {}: the demonstration wants a machine without a kubelet",
+            "{} has kubepods: --real needs a machine without a kubelet",
             hierarchy.root.display()
         );
         pool::note()?;
@@ -47,7 +47,7 @@ impl Machine {
     }
 
     /// Makes the pool large enough for so many pages and a few more.
-    pub fn have_available(&self, pages: u64) -> anyhow::Result<()> {
+    pub fn make_available(&self, pages: u64) -> anyhow::Result<()> {
         let available = pool::read("free_hugepages")?.saturating_sub(pool::read("resv_hugepages")?);
         let missing = (pages + SPARE).saturating_sub(available);
         if missing > 0 {
@@ -62,9 +62,9 @@ impl Machine {
         Ok(())
     }
 
-    /// Removes our cgroups, should any be left, and gives the pool the size that it had. Done twice, it is done once.
+    /// Removes what is left of our cgroups, and gives the pool the size that it had. A second time it does nothing.
     pub fn put_back(&self) -> anyhow::Result<()> {
-        cgroup::remove_leftovers(&self.hierarchy)?;
+        pod::remove_leftovers(&self.hierarchy)?;
         pool::put_back()
     }
 }
@@ -72,7 +72,7 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         if let Err(error) = self.put_back() {
-            eprintln!("incident: {error:#}");
+            eprintln!("hugetlb-exporter: {error:#}");
         }
     }
 }

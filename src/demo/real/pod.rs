@@ -1,4 +1,4 @@
-//! A pod with one container, as kubelet and runtime would make them: cgroups, limits, and the directories that name them.
+//! A pod with one container, as kubelet and runtime make them: cgroups, limits, and the directories that name them.
 
 use std::fs;
 use std::io;
@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::host::cgroups;
-use super::host::hierarchy::Hierarchy;
+use crate::demo::stage::PAGE;
+use crate::host::cgroups;
+use crate::host::hierarchy::Hierarchy;
+use crate::sources::Roots;
 
-/// Whatever of it a killed run leaves, the lab removes too: it begins with `lab-`.
-const TOP: &str = "lab-incident";
+/// The lab removes what a killed run leaves: it begins with `lab-`.
+const TOP: &str = "lab-demo";
 const UID: &str = "6f1c2a3b-4d5e-4f60-8a7b-9c0d1e2f3a4b";
 const ID: &str = "db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db00";
 /// What the kubelet writes for "unlimited".
@@ -22,7 +24,7 @@ const UNBOUNDED: u64 = 1 << 62;
 pub struct Pod {
     hierarchy: Hierarchy,
     logs: tempfile::TempDir,
-    /// Whether the controller was off for the root's children, and so shall be again.
+    /// Whether we have enabled the controller for the root's children.
     enabled: bool,
 }
 
@@ -52,7 +54,7 @@ impl Pod {
             }
             parent = cgroup;
         }
-        self.limit(limit)
+        self.set_limit(limit)
     }
 
     /// As the kubelet names pods and containers below /var/log.
@@ -65,16 +67,21 @@ impl Pod {
         symlink(format!("/var/log/pods/{directory}/0.log"), link)
     }
 
-    /// What makes the agent know its name.
-    pub fn flags(&self) -> [String; 2] {
-        let logs = self.logs.path().display();
-        [format!("--path.pod-logs={logs}/pods"), format!("--path.container-logs={logs}/containers")]
+    /// These roots, with the log directories that name it.
+    pub fn name_in(&self, roots: Roots) -> Roots {
+        let below = |name| self.logs.path().join(name);
+        Roots { pod_logs: below("pods"), container_logs: below("containers"), ..roots }
     }
 
-    /// Sets what pod and container may touch, in pages of 2 MiB.
-    pub fn limit(&self, pages: u64) -> anyhow::Result<()> {
-        write(&self.limit_of(&self.pod()), pages << 21)?;
-        write(&self.limit_of(&self.container()), pages << 21)
+    /// Sets what pod and container may touch, in pages.
+    pub fn set_limit(&self, pages: u64) -> anyhow::Result<()> {
+        write(&self.limit_of(&self.pod()), pages * PAGE)?;
+        write(&self.limit_of(&self.container()), pages * PAGE)
+    }
+
+    /// What the container may touch, in pages.
+    pub fn limit(&self) -> anyhow::Result<u64> {
+        Ok(number(&self.limit_of(&self.container()))? / PAGE)
     }
 
     /// Puts a process into the container.
@@ -84,20 +91,22 @@ impl Pod {
 
     /// What the container has touched, in pages.
     pub fn used(&self) -> anyhow::Result<u64> {
-        self.pages("hugetlb.2MB.current", "hugetlb.2MB.usage_in_bytes")
+        Ok(self.figure("hugetlb.2MB.current", "hugetlb.2MB.usage_in_bytes")? / PAGE)
     }
 
     /// What it has mapped, in pages.
     pub fn reserved(&self) -> anyhow::Result<u64> {
-        self.pages("hugetlb.2MB.rsvd.current", "hugetlb.2MB.rsvd.usage_in_bytes")
+        let reserved = self.figure("hugetlb.2MB.rsvd.current", "hugetlb.2MB.rsvd.usage_in_bytes");
+        Ok(reserved.context("Linux 5.7 is needed")? / PAGE)
     }
 
-    fn pages(&self, v2: &str, v1: &str) -> anyhow::Result<u64> {
-        let path = self.container().join(if self.hierarchy.v1 { v1 } else { v2 });
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("can't read {} (Linux 5.7 is needed)", path.display()))?;
-        let bytes: u64 = text.trim().parse().context("a figure of the kernel's is no number")?;
-        Ok(bytes >> 21)
+    /// How often it was refused pages: `max N` on v2.
+    pub fn refusals(&self) -> anyhow::Result<u64> {
+        self.figure("hugetlb.2MB.events", "hugetlb.2MB.failcnt")
+    }
+
+    fn figure(&self, v2: &str, v1: &str) -> anyhow::Result<u64> {
+        number(&self.container().join(if self.hierarchy.v1 { v1 } else { v2 }))
     }
 
     fn limit_of(&self, cgroup: &Path) -> PathBuf {
@@ -113,7 +122,7 @@ impl Pod {
         self.pod().join(ID)
     }
 
-    /// Removes all of it. Done twice, it is done once.
+    /// Removes all of it; a second time there is nothing left to remove.
     pub fn remove(&mut self) -> anyhow::Result<()> {
         remove_leftovers(&self.hierarchy)?;
         if self.enabled {
@@ -127,7 +136,7 @@ impl Pod {
 impl Drop for Pod {
     fn drop(&mut self) {
         if let Err(error) = self.remove() {
-            eprintln!("incident: {error:#}");
+            eprintln!("hugetlb-exporter: {error:#}");
         }
     }
 }
@@ -135,6 +144,14 @@ impl Drop for Pod {
 /// Removes what a killed run left.
 pub fn remove_leftovers(hierarchy: &Hierarchy) -> anyhow::Result<()> {
     cgroups::remove(&hierarchy.root.join(TOP))
+}
+
+/// The last number of a file.
+fn number(path: &Path) -> anyhow::Result<u64> {
+    let text = fs::read_to_string(path);
+    let text = text.with_context(|| format!("can't read {}", path.display()))?;
+    let number = text.split_whitespace().last().and_then(|word| word.parse().ok());
+    number.with_context(|| format!("{} has no number", path.display()))
 }
 
 fn write(path: &Path, value: impl std::fmt::Display) -> anyhow::Result<()> {
