@@ -6,10 +6,12 @@ use super::stage::{Figures, Stage};
 use super::*;
 use crate::assessment::Thresholds;
 
+type Lie = fn(Figures) -> Figures;
+
 /// A stage that says what does not happen.
 struct Lying {
     node: Node,
-    lie: fn(Figures) -> Figures,
+    lie: Lie,
 }
 
 impl Stage for Lying {
@@ -43,7 +45,7 @@ impl Stage for Lying {
 }
 
 /// Why it fails, told with these figures.
-fn told(lie: fn(Figures) -> Figures) -> anyhow::Result<ExitCode> {
+fn told(lie: Lie) -> anyhow::Result<ExitCode> {
     let node = Node::make().expect("the files");
     let config = Config {
         listen: vec!["127.0.0.1:0".parse().expect("an address")],
@@ -69,7 +71,7 @@ fn the_story_is_the_agents() {
 
 #[test]
 fn what_is_not_served_is_named() {
-    let lies: [(&str, fn(Figures) -> Figures); 6] = [
+    let lies: [(&str, Lie); 6] = [
         ("hugetlb_container_limit_bytes", |now| Figures { limit: now.limit + 1, ..now }),
         ("hugetlb_container_reserved_bytes", |now| Figures { reserved: now.reserved + 1, ..now }),
         ("hugetlb_container_usage_bytes", |now| Figures { used: now.used + 1, ..now }),

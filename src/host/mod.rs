@@ -3,9 +3,15 @@
 
 pub mod cgroups;
 pub mod hierarchy;
+pub mod lines;
 pub mod pool;
+pub mod postgres;
+pub mod toucher;
 
+use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use anyhow::{Context, bail};
 use nix::errno::Errno;
@@ -25,4 +31,17 @@ pub fn lock(how: FlockArg) -> anyhow::Result<Flock<File>> {
         }
         Err((_, error)) => Err(error).with_context(|| format!("can't lock {LOCK}")),
     }
+}
+
+/// A command that is killed when the thread that starts it ends, in whatever way (util-linux's setpriv sets that).
+pub fn tied(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    apart(&mut command);
+    command
+}
+
+/// Ctrl-C at a terminal is for this process alone, which ends what it has started.
+fn apart(command: &mut Command) {
+    command.process_group(0);
 }

@@ -1,6 +1,5 @@
 //! The real program, serving on a port of the system's choice.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -8,12 +7,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+pub use hugetlb_exporter::host::tied;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::exposition::Exposition;
 use super::tls::Client;
-use super::{Lines, http, wait_for};
+use super::{Lines, address, http, wait_for};
 
 /// A running agent; dropping it ends it.
 pub struct Agent {
@@ -111,13 +111,6 @@ pub fn program() -> PathBuf {
     program.unwrap_or_else(|| env!("CARGO_BIN_EXE_hugetlb-exporter").into()).into()
 }
 
-/// A command that ends with us (util-linux's setpriv sets PR_SET_PDEATHSIG and becomes the program).
-pub fn tied(program: impl AsRef<OsStr>) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-    command
-}
-
 /// What becomes another user's command, without any privilege, that ends with us.
 fn as_user(id: u32) -> Vec<String> {
     let words = format!("setpriv --reuid={id} --regid={id} --clear-groups --pdeathsig=KILL --");
@@ -146,7 +139,7 @@ impl Agent {
             if let Some(status) = child.try_wait().expect("its status") {
                 panic!("the agent ended with {status}: {:?}", log.so_far());
             }
-            log.address("listening")
+            address(&log, "listening")
         });
         let agent = Self { child, address, log, client };
         wait_for("the agent to be ready", || (agent.get("/-/ready").status == 200).then_some(()));

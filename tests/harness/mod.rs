@@ -7,9 +7,10 @@ pub mod http;
 pub mod kubelet;
 pub mod tls;
 
-use std::io::{BufRead, BufReader, Read};
-use std::sync::{Arc, Mutex};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+
+pub use hugetlb_exporter::host::lines::Lines;
 
 /// Nothing that is waited for takes longer.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -33,32 +34,7 @@ pub fn wait_within<T>(what: &str, deadline: Duration, mut ask: impl FnMut() -> O
     }
 }
 
-/// The lines that a program writes, as they come.
-#[derive(Clone, Default)]
-pub struct Lines(Arc<Mutex<Vec<String>>>);
-
-impl Lines {
-    /// Collects what comes out of a pipe until it is closed.
-    pub fn of(pipe: impl Read + Send + 'static) -> Self {
-        let lines = Self::default();
-        let collected = lines.clone();
-        std::thread::spawn(move || {
-            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                collected.0.lock().expect("the lines").push(line);
-            }
-        });
-        lines
-    }
-
-    /// Those that came so far.
-    pub fn so_far(&self) -> Vec<String> {
-        self.0.lock().expect("the lines").clone()
-    }
-
-    /// The `address=` in the first line that has a certain text.
-    pub fn address(&self, text: &str) -> Option<std::net::SocketAddr> {
-        let lines = self.so_far();
-        let line = lines.iter().find(|line| line.contains(text))?;
-        line.split("address=").nth(1)?.split(' ').next()?.parse().ok()
-    }
+/// The `address=` in the first of these lines that has a certain text.
+pub fn address(lines: &Lines, text: &str) -> Option<SocketAddr> {
+    lines.with(text)?.split("address=").nth(1)?.split(' ').next()?.parse().ok()
 }

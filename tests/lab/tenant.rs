@@ -1,22 +1,14 @@
 //! A process that maps and touches huge pages as it is told, in the cgroup it was put into.
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
+
+use hugetlb_exporter::host::toucher::Toucher;
 
 use crate::cgroup::Cgroup;
-use crate::harness::wait_for;
-
-/// The signal of a refused touch.
-pub const SIGBUS: i32 = 7;
 
 /// A tenant; dropping it ends it and gives its pages back.
-pub struct Tenant {
-    child: Child,
-    orders: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-}
+pub struct Tenant(Toucher);
 
 impl Tenant {
     /// A tenant of that cgroup, in it before it maps anything.
@@ -39,27 +31,18 @@ impl Tenant {
         };
         command.arg("touch-child").args(kind).args(flags);
         let tenant = Self::start(command);
-        cgroup.add(tenant.child.id());
+        cgroup.add(tenant.pid());
         tenant
     }
 
     /// A tenant that some other command starts (a container runtime).
     pub fn start(mut command: Command) -> Self {
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a tenant");
-        let orders = child.stdin.take();
-        let answers = BufReader::new(child.stdout.take().expect("its answers"));
-        Self { child, orders, answers }
+        Self(Toucher::start(&mut command).expect("a tenant"))
     }
 
     /// Tells it something and returns what it answers; nothing if it died of it.
     pub fn tell(&mut self, order: &str) -> Option<String> {
-        let orders = self.orders.as_mut().expect("it is told");
-        writeln!(orders, "{order}").expect("told");
-        orders.flush().expect("told");
-        let mut answer = String::new();
-        let read = self.answers.read_line(&mut answer).expect("an answer");
-        (read > 0).then(|| answer.trim().to_owned())
+        self.0.order(order).expect("an answer")
     }
 
     /// Maps that many pages, which must succeed.
@@ -71,47 +54,29 @@ impl Tenant {
     /// Touches the first so many pages, which must succeed.
     #[track_caller]
     pub fn touch(&mut self, pages: u64) {
-        assert_eq!(self.tell(&format!("touch {pages}")), Some(format!("touched {pages}")));
+        assert!(self.survives_touching(pages), "it was killed");
     }
 
     /// Touches the first so many pages and dies of it.
     #[track_caller]
     pub fn touch_and_die(&mut self, pages: u64) {
-        assert_eq!(self.tell(&format!("touch {pages}")), None, "it was to be refused a page");
-        assert_eq!(self.child.wait().expect("its end").signal(), Some(SIGBUS));
+        assert!(!self.survives_touching(pages), "it was to be refused a page");
     }
 
     /// Touches the first so many pages; if it dies of it, by SIGBUS.
     #[track_caller]
     pub fn survives_touching(&mut self, pages: u64) -> bool {
-        match self.tell(&format!("touch {pages}")) {
-            Some(answer) => {
-                assert_eq!(answer, format!("touched {pages}"));
-                true
-            }
-            None => {
-                assert_eq!(self.child.wait().expect("its end").signal(), Some(SIGBUS));
-                false
-            }
-        }
+        self.0.survives_touching(pages).expect("touched, or killed by SIGBUS")
     }
 
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.0.pid()
     }
 
     /// Lets it end by itself.
     pub fn stop(&mut self) {
-        self.orders = None;
-        wait_for("the tenant to end", || self.child.try_wait().expect("its status"));
-    }
-}
-
-impl Drop for Tenant {
-    fn drop(&mut self) {
-        // It may have died of a touch, or been stopped.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.0.dismiss();
+        self.0.wait().expect("its end");
     }
 }

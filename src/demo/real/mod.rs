@@ -32,8 +32,8 @@ pub fn run(show: Show) -> anyhow::Result<ExitCode> {
 }
 
 fn happen(show: Show, machine: &Machine) -> anyhow::Result<ExitCode> {
-    let database: Box<dyn Database> = match Postgres::installed() {
-        Some(programs) => Box::new(Postgres::prepare(programs)?),
+    let database: Box<dyn Database> = match Postgres::prepare()? {
+        Some(postgres) => Box::new(postgres),
         None => {
             println!("No PostgreSQL is installed; a process maps and touches like it.");
             Box::new(Process::default())

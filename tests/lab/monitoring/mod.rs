@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use crate::harness::agent::tied;
-use crate::harness::{Lines, wait_for};
+use crate::harness::{Lines, address, wait_for};
 
 /// One of these servers on a port of the system's choice; dropping it ends it.
 struct Server {
@@ -38,7 +38,7 @@ impl Server {
             if let Some(status) = child.try_wait().expect("its status") {
                 panic!("{program} ended with {status}: {:?}", log.so_far());
             }
-            log.address("msg=\"Listening on\"")
+            address(&log, "msg=\"Listening on\"")
         });
         Self { child, address, log, _directory: directory }
     }

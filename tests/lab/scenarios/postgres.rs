@@ -9,7 +9,7 @@ use crate::harness::agent::Agent;
 use crate::harness::exposition::Exposition;
 use crate::harness::wait_for;
 use crate::kubepods::{Driver, Kubepods, Pod, id};
-use crate::postgres::{Cluster, Ipc, Server, text};
+use crate::postgres::{Cluster, Ipc, Server, said};
 use crate::truth::verdict::{self, Verdict, Who};
 
 pub const BOTH: &[Named] = &[
@@ -222,7 +222,7 @@ fn restarted(lab: &Lab) {
     );
     let active = "select count(*) from pg_stat_activity where query like '%1000000000000)' and pid <> pg_backend_pid()";
     wait_for("the busy backend", || {
-        (text(&server.sql(active)).trim().ends_with('1')).then_some(())
+        (said(&server.sql(active)).trim().ends_with('1')).then_some(())
     });
     server.kill_postmaster();
     let mut refused = Server::launch(&cluster, &database.container, &settings, Ipc::Shared);
@@ -262,9 +262,9 @@ fn initdb_in_an_armed_trap(lab: &Lab) {
     let count = |scrape: &Exposition, finding| verdict::findings(scrape, finding).count();
     assert!(count(&scrape, "trap-armed") > 0, "nothing was said before");
     assert_eq!(count(&scrape, "faults-refused"), 0);
-    let (_cluster, output) = Cluster::initdb(Some(&database.container));
-    assert!(!output.status.success(), "{}", text(&output));
-    assert!(text(&output).contains("Bus error"), "{}", text(&output));
+    let (_cluster, output) = Cluster::initdb(&database.container);
+    assert!(!output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("Bus error"), "{}", said(&output));
     let scrape = agent.after_polls(POLLS);
     let refused: Vec<_> = verdict::findings(&scrape, "faults-refused").collect();
     assert!(refused.iter().any(|sample| sample.labels["uid"] == database.pod.uid), "{refused:?}");
