@@ -14,11 +14,6 @@
 
 #[allow(dead_code, reason = "each benchmark uses a part of it")]
 mod figures;
-#[allow(dead_code, reason = "the tests use all of it")]
-#[path = "../tests/harness/mod.rs"]
-mod harness;
-#[allow(dead_code, reason = "each benchmark uses a part of it")]
-mod real;
 mod refusals;
 mod scraper;
 
@@ -27,11 +22,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use figures::{microseconds, print, quantile, rest};
-use harness::agent::{Agent, Start};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
-use real::{Hierarchy, Inside, MemoryCgroup, Node, OnLoan};
 use scraper::Scraper;
+use testkit::agent::{Agent, Start};
+use testkit::real::{self, Hierarchy, Inside, MemoryCgroup, Node, OnLoan};
 
 const SETTLE: Duration = Duration::from_secs(10);
 /// What is new is looked at more often at first.

@@ -10,8 +10,6 @@
 #[allow(dead_code, reason = "each benchmark uses a part of it")]
 mod figures;
 mod floor;
-#[allow(dead_code, reason = "each benchmark uses a part of it")]
-mod real;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,7 +18,7 @@ use figures::{cost, median, print};
 use floor::Floor;
 use hugetlb_exporter::bench::{Resident, Snapshot};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use real::{Hierarchy, Inside, Node, OnLoan};
+use testkit::real::{self, Hierarchy, Inside, Node, OnLoan};
 
 const PODS: usize = 500;
 const CONTAINERS: usize = 1000;

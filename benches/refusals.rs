@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::figures::rest;
-use crate::harness::agent::{Agent, program, tied};
+use testkit::agent::{Agent, program, tied};
 
 /// From one refusal to the next.
 const EVERY: Duration = Duration::from_millis(200);

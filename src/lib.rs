@@ -25,12 +25,18 @@ mod probe;
 mod web;
 mod agent;
 mod config;
+#[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod host;
+#[cfg(not(feature = "internals"))]
+#[allow(dead_code, reason = "the lab and the benchmarks use what the demonstration does not")]
+mod host;
 mod demo;
 mod cli;
+#[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod bench;
+#[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod fuzzing;
 

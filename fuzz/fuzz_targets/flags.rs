@@ -1,4 +1,4 @@
-//! Fuzzes `flags` in ../src/targets.
+//! Fuzzes `flags` in ../testkit/src/targets.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hugetlb_exporter_fuzz::targets::flags(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| testkit::targets::flags(bytes));

@@ -1,4 +1,4 @@
-//! Fuzzes `http` in ../src/targets.
+//! Fuzzes `http` in ../testkit/src/targets.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hugetlb_exporter_fuzz::targets::http(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| testkit::targets::http(bytes));

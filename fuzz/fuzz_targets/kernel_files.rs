@@ -1,4 +1,4 @@
-//! Fuzzes `kernel_files` in ../src/targets.
+//! Fuzzes `kernel_files` in ../testkit/src/targets.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hugetlb_exporter_fuzz::targets::kernel_files(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| testkit::targets::kernel_files(bytes));

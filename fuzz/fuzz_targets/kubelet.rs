@@ -1,4 +1,4 @@
-//! Fuzzes `kubelet` in ../src/targets.
+//! Fuzzes `kubelet` in ../testkit/src/targets.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hugetlb_exporter_fuzz::targets::kubelet(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| testkit::targets::kubelet(bytes));

@@ -1,4 +1,4 @@
-//! Fuzzes `mappings` in ../src/targets.
+//! Fuzzes `mappings` in ../testkit/src/targets.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hugetlb_exporter_fuzz::targets::mappings(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| testkit::targets::mappings(bytes));

@@ -1,4 +1,4 @@
-//! Fuzzes `names` in ../src/targets.
+//! Fuzzes `names` in ../testkit/src/targets.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hugetlb_exporter_fuzz::targets::names(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| testkit::targets::names(bytes));

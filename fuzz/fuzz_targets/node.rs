@@ -1,4 +1,4 @@
-//! Fuzzes `node` in ../src/targets.
+//! Fuzzes `node` in ../testkit/src/targets.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hugetlb_exporter_fuzz::targets::node(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| testkit::targets::node(bytes));

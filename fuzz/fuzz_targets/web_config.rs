@@ -1,4 +1,4 @@
-//! Fuzzes `web_config` in ../src/targets.
+//! Fuzzes `web_config` in ../testkit/src/targets.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hugetlb_exporter_fuzz::targets::web_config(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| testkit::targets::web_config(bytes));

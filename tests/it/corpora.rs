@@ -5,10 +5,7 @@ use std::fs;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
-#[path = "../../fuzz/src/targets/mod.rs"]
-mod targets;
-
-use targets::TARGETS;
+use testkit::targets::TARGETS;
 
 /// What is kept of each target, in files and in bytes: enough to be worth it, and no burden.
 const MOST_FILES: usize = 200;

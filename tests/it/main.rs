@@ -9,10 +9,9 @@
     reason = "a test may fail loudly"
 )]
 
-#[allow(dead_code, reason = "each test target uses a part of it")]
-#[path = "../harness/mod.rs"]
-mod harness;
-mod machine;
+use testkit as harness;
+use testkit::machine;
+
 mod goldens;
 mod laws;
 mod child;

@@ -1,9 +1,5 @@
 //! What packagers make: man pages and completions, of every command and every flag.
 
-#[allow(dead_code, reason = "its main is for a command line")]
-#[path = "../../examples/manual.rs"]
-mod writing;
-
 use std::fs;
 use std::path::Path;
 
@@ -12,7 +8,7 @@ use hugetlb_exporter::manual_page;
 #[test]
 fn every_command_and_flag_has_its_manual_and_its_completion() {
     let directory = tempfile::tempdir().expect("a directory");
-    writing::write(directory.path()).expect("written");
+    testkit::manual::write(directory.path()).expect("written");
     let read = |path: &str| {
         fs::read_to_string(directory.path().join(path))
             .unwrap_or_else(|error| panic!("{path}: {error}"))

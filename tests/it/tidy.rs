@@ -104,7 +104,7 @@ fn is_test_of(path: &Path, text: &str, line: usize) -> bool {
 #[test]
 fn files_are_short_and_say_what_they_are() {
     for (path, text) in
-        files(&["src", "tests", "benches", "examples", "fuzz/src", "fuzz/fuzz_targets"])
+        files(&["src", "tests", "testkit", "benches", "examples", "fuzz/fuzz_targets"])
     {
         let lines = text.lines().count();
         assert!(
@@ -134,7 +134,7 @@ fn unsafe_code_is_in_the_probes_child_alone_and_each_block_is_argued() {
 #[test]
 fn no_test_is_ignored_and_nothing_is_left_to_do() {
     let forbidden = ["#[ignore", "should_panic", "TODO", "FIXME"].map(|word| word.to_owned());
-    for (path, text) in files(&["src", "tests", "examples", "fuzz/src"]) {
+    for (path, text) in files(&["src", "tests", "testkit", "examples", "fuzz/fuzz_targets"]) {
         for word in forbidden.iter().filter(|_| !path.ends_with("tidy.rs")) {
             assert!(!text.contains(word.as_str()), "{} has {word}", path.display());
         }

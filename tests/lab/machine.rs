@@ -11,11 +11,11 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MntFlags, umount2};
 use nix::sched::CloneFlags;
 use nix::unistd::geteuid;
+use testkit::mounts::{give_back, have_own_mounts, mount_at, mount_v1};
 
 use crate::Lab;
 use crate::cgroup::remove_all;
 use crate::deadline::Deadline;
-use crate::mounts::{give_back, have_own_mounts, mount_at, mount_v1};
 use crate::postgres;
 
 const CGROUP: &str = "/sys/fs/cgroup";

@@ -15,17 +15,11 @@
     reason = "a test may fail loudly"
 )]
 
-#[allow(dead_code, reason = "each test target uses a part of it")]
-#[path = "../harness/mod.rs"]
-mod harness;
 mod bundle;
 mod cgroup;
 mod deadline;
 mod evidence;
 mod flicker;
-#[allow(dead_code, reason = "each of its users uses a part")]
-#[path = "../host/mounts.rs"]
-mod mounts;
 mod image;
 mod kubepods;
 mod machine;
@@ -41,6 +35,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use testkit as harness;
 
 use machine::{Machine, Phase};
 use scenarios::Scenario;

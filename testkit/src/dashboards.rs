@@ -1,9 +1,10 @@
 //! The dashboards as they are shipped, and what they ask Prometheus.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::Value;
+
+use crate::project;
 
 /// What a dashboard's variables become where all is chosen; the longer names stand first.
 const CHOSEN: &[(&str, &str)] = &[
@@ -29,7 +30,7 @@ pub struct Query {
 
 /// Every dashboard with the name of its file.
 pub fn all() -> Vec<(String, Value)> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards");
+    let directory = project().join("dashboards");
     let entries = fs::read_dir(directory).expect("the dashboards");
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     paths.sort();

@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 
 use super::exposition::Exposition;
 use super::tls::Client;
-use super::{Lines, address, http, wait_for};
+use super::{Lines, address, built, http, wait_for};
 
 /// A running agent; dropping it ends it.
 pub struct Agent {
@@ -108,7 +108,7 @@ impl Start {
 /// The program; `HUGETLB_EXPORTER_BINARY` names another build of it.
 pub fn program() -> PathBuf {
     let program = std::env::var_os("HUGETLB_EXPORTER_BINARY");
-    program.unwrap_or_else(|| env!("CARGO_BIN_EXE_hugetlb-exporter").into()).into()
+    program.map_or_else(built, PathBuf::from)
 }
 
 /// What becomes another user's command, without any privilege, that ends with us.

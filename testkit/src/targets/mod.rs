@@ -1,5 +1,5 @@
 //! What each target does with its bytes, and what must hold whatever they are. The targets run it on ever new
-//! bytes; `tests/it/corpora.rs` has these files too and runs it on the bytes that are kept in `corpus/`.
+//! bytes; `tests/it/corpora.rs` runs it on the bytes that are kept in `fuzz/corpus/`.
 
 mod flags;
 mod http;

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use hugetlb_exporter::fuzzing::kernel_files;
 use hugetlb_exporter::{Looking, Thresholds, look, metrics, page, report, report::Style};
 
-use crate::harness::exposition::{self, Exposition};
+use crate::exposition::{self, Exposition};
 use crate::machine::{Machine, unescape};
 
 /// Where links are; nowhere else are any made.

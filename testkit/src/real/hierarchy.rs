@@ -7,7 +7,7 @@ use hugetlb_exporter::host::cgroups;
 use hugetlb_exporter::host::hierarchy::Hierarchy;
 use nix::sched::CloneFlags;
 
-use super::mounts::{MOUNT_POINT, give_back, have_own_mounts, mount_v1};
+use crate::mounts::{MOUNT_POINT, give_back, have_own_mounts, mount_v1};
 
 /// A hierarchy that a benchmark uses for a while.
 pub trait OnLoan: Sized {

@@ -5,9 +5,6 @@
 //! what it lacks, and no figure is printed.
 
 mod hierarchy;
-#[allow(dead_code, reason = "each of its users uses a part")]
-#[path = "../../tests/host/mounts.rs"]
-mod mounts;
 mod machine;
 mod memory;
 mod node;
@@ -18,10 +15,8 @@ use hugetlb_exporter::host::pool;
 
 use machine::Machine;
 
-#[allow(unused_imports, reason = "each benchmark uses a part")]
 pub use hierarchy::OnLoan;
 pub use hugetlb_exporter::host::hierarchy::Hierarchy;
-#[allow(unused_imports, reason = "each benchmark uses a part")]
 pub use memory::MemoryCgroup;
 pub use node::Node;
 

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 use hugetlb_exporter::Roots;
 
+use crate::project;
+
 /// A machine below a directory that goes with it.
 pub struct Machine {
     directory: tempfile::TempDir,
@@ -100,7 +102,7 @@ impl Machine {
 
 /// The directory of all machines.
 pub fn nodes() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nodes")
+    project().join("tests/nodes")
 }
 
 /// The names of all machines, in order.

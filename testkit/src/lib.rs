@@ -1,16 +1,42 @@
-//! What both test targets need: a running agent, an HTTP client that sees every byte, and waiting.
+//! What the tests, the benchmarks, the fuzz targets and the examples share: made-up machines, a running agent, an HTTP client
+//! that sees every byte, and waiting.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::new_without_default,
+    missing_debug_implementations,
+    reason = "a test may fail loudly"
+)]
 
 pub mod agent;
 pub mod dashboards;
 pub mod exposition;
 pub mod http;
 pub mod kubelet;
+pub mod machine;
+pub mod manual;
+pub mod mounts;
+pub mod real;
+pub mod targets;
 pub mod tls;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use hugetlb_exporter::host::lines::Lines;
+
+/// The root of the project.
+pub fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The program that cargo has built for this test or benchmark.
+pub fn built() -> PathBuf {
+    std::env::var_os("CARGO_BIN_EXE_hugetlb-exporter").expect("cargo says where it is").into()
+}
 
 /// Nothing that is waited for takes longer.
 pub const DEADLINE: Duration = Duration::from_secs(20);
