@@ -25,5 +25,7 @@ COPY --from=build /out/hugetlb-exporter /hugetlb-exporter
 USER 10270:10270
 # One heap for all threads, as they are short-lived and seldom many: glibc gives each its own, and each keeps some memory.
 ENV MALLOC_ARENA_MAX=1
+# For demo, too: the container's network decides who sees it.
+ENV HUGETLB_EXPORTER_WEB_LISTEN_ADDRESS=:10270
 EXPOSE 10270
 ENTRYPOINT ["/hugetlb-exporter"]

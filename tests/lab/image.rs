@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -56,12 +56,35 @@ impl Image {
 
     /// Runs it with the security, mounts and flags of the shipped DaemonSet's pod.
     pub fn run(&self, lab: &Lab, runtime: &'static str, id: &str, place: &Place<'_>) -> Exporter {
+        let config = config(lab, &self.config, &shipped_pod(), place);
+        Exporter::of(self.bundle(runtime, id, config))
+    }
+
+    /// The same container with these arguments instead, as somebody who has the image alone would run it: with nothing of
+    /// the node's, and the /dev/shm that every container has.
+    pub fn command(
+        &self,
+        lab: &Lab,
+        (runtime, id): (&'static str, &str),
+        place: &Place<'_>,
+        arguments: &[&str],
+    ) -> Output {
+        let mut config = config(lab, &self.config, &shipped_pod(), place);
+        let mut words = strings(&self.config["Entrypoint"]);
+        words.extend(arguments.iter().map(|word| (*word).to_owned()));
+        config["process"]["args"] = json!(words);
+        let mounts = config["mounts"].as_array_mut().expect("mounts");
+        mounts.retain(|mount| mount["type"] != "bind");
+        mounts.push(json!({"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "noexec", "nodev", "mode=1777"]}));
+        self.bundle(runtime, id, config).run().output().expect("it runs")
+    }
+
+    fn bundle(&self, runtime: &'static str, id: &str, mut config: Value) -> Bundle {
         let directory = tempfile::tempdir().expect("a directory");
         let root = directory.path().join("rootfs");
         fs::create_dir(&root).expect("made");
         fs::copy(self.root.join("hugetlb-exporter"), root.join("hugetlb-exporter"))
             .expect("copied");
-        let mut config = config(lab, &self.config, &shipped_pod(), place);
         if !is_static(&agent::program()) {
             // A build that is tried by hand; what is shipped needs nothing.
             for path in ["lib", "lib64"] {
@@ -70,7 +93,12 @@ impl Image {
             let mounts = config["mounts"].as_array_mut().expect("mounts");
             mounts.push(json!({"destination": "/usr", "source": "/usr", "type": "bind", "options": ["bind", "ro"]}));
         }
-        Exporter::of(Bundle::of(runtime, id, directory, &config))
+        Bundle::of(runtime, id, directory, &config)
+    }
+
+    /// The variables of its containers.
+    pub fn environment(&self) -> Vec<String> {
+        strings(&self.config["Env"])
     }
 
     #[track_caller]
@@ -120,10 +148,6 @@ fn config(lab: &Lab, image: &Value, pod: &Value, place: &Place<'_>) -> Value {
     let [of_pod, own] = [&pod["securityContext"], &container["securityContext"]];
     assert_eq!(own["capabilities"]["drop"], json!(["ALL"]));
     assert_eq!(of_pod["seccompProfile"]["type"], "RuntimeDefault");
-    let strings = |value: &Value| -> Vec<String> {
-        let items = value.as_array().into_iter().flatten();
-        items.map(|item| item.as_str().expect("text").to_owned()).collect()
-    };
     let mut arguments = strings(&image["Entrypoint"]);
     // A port of the system's choice, since the network is the lab's.
     let port = |flag: String| flag.replace("=:10270", "=127.0.0.1:0");
@@ -154,6 +178,11 @@ fn config(lab: &Lab, image: &Value, pod: &Value, place: &Place<'_>) -> Value {
             "seccomp": filter(false),
         },
     })
+}
+
+fn strings(value: &Value) -> Vec<String> {
+    let items = value.as_array().into_iter().flatten();
+    items.map(|item| item.as_str().expect("text").to_owned()).collect()
 }
 
 /// What every container has, and what the pod asks for.

@@ -7,9 +7,11 @@ use crate::Lab;
 use crate::harness::{agent, wait_for};
 use crate::image::{Image, Place};
 use crate::kubepods::{Driver, Kubepods, id};
+use crate::postgres;
 use crate::tenant::Tenant;
 
 pub const BOTH: &[Named] = &[("image::runs_as_the_daemonset_would_run_it", runs)];
+pub const V2: &[Named] = &[("image::demonstrates_without_a_node", demonstrates)];
 
 const PAGE: f64 = 2_097_152.0;
 
@@ -57,5 +59,21 @@ fn runs(lab: &Lab) {
                 exporter.agent.log()
             );
         }
+    }
+}
+
+/// `docker run IMAGE demo`: a read-only root without /tmp, an ordinary user, nothing of the node's.
+fn demonstrates(lab: &Lab) {
+    let image = Image::build();
+    let kubepods = Kubepods::new(lab, Driver::Cgroupfs);
+    let place = Place { cgroup: "lab-demonstration", kubepods: &kubepods };
+    for runtime in ["runc", "crun"] {
+        let demo = ["demo", "--once", "--seconds=5", "--web.listen-address=127.0.0.1:0"];
+        let output = image.command(lab, (runtime, &id("de")), &place, &demo);
+        let said = postgres::said(&output);
+        assert!(output.status.success() && said.contains("and is healthy"), "{runtime}: {said}");
+        // Without a port for everybody, nobody outside the container would see it.
+        let listen = "HUGETLB_EXPORTER_WEB_LISTEN_ADDRESS=:10270";
+        assert!(image.environment().iter().any(|variable| variable == listen));
     }
 }

@@ -63,6 +63,7 @@ fn v2() -> Vec<Named> {
         probing::BOTH,
         by_hand::BOTH,
         image::BOTH,
+        image::V2,
         truth::BOTH,
         truth::NAMED,
         truth::CROSSED,
