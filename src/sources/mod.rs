@@ -28,8 +28,12 @@ use cgroups::{Asked, Cgroups};
 use kernel_file::KernelFiles;
 use pools::Pools;
 
-pub use kubelet::{Answer, Endpoint, Kubelet, KubeletUrl, parse_quantity, read_pods};
-pub use mappings::{of_processes as mappings_of, scan as scan_mappings};
+#[cfg(feature = "internals")]
+pub use kubelet::read_pods;
+pub use kubelet::{Answer, Endpoint, Kubelet, KubeletUrl, parse_quantity};
+#[cfg(feature = "internals")]
+pub use mappings::of_processes as mappings_of;
+pub use mappings::scan as scan_mappings;
 pub use pods::scan as scan_names;
 pub use pools::read_now as read_pools;
 pub use process::OwnProcess;

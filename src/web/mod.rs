@@ -22,7 +22,9 @@ mod server;
 mod settings;
 mod site;
 
+#[cfg(feature = "internals")]
 pub use handshake::Client;
+#[cfg(feature = "internals")]
 pub use routes::answer;
 pub use server::{ServeError, Server};
 pub use settings::{WebConfig, WebConfigError};

@@ -20,7 +20,9 @@ use crate::snapshot::{Health, Problems};
 use client::Preparation;
 use error::AskError;
 
-pub use pods::{Answer, read as read_pods};
+pub use pods::Answer;
+#[cfg(feature = "internals")]
+pub use pods::read as read_pods;
 pub use quantity::parse as parse_quantity;
 pub use url::KubeletUrl;
 

@@ -17,7 +17,7 @@ mod whose;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -28,7 +28,7 @@ use super::cgroups::{Asked, Cgroups};
 use super::kernel_file::KernelFiles;
 use super::{Found, Roots};
 use crate::identity::{ContainerId, Owner};
-use crate::snapshot::{Mapping, Mappings, Problems};
+use crate::snapshot::{Mappings, Problems};
 use crate::units::PageSize;
 use runs::Runs;
 
@@ -58,9 +58,10 @@ pub fn scan(roots: &Roots, reading: &AtomicU32) -> Found<Mappings> {
 }
 
 /// What processes have mapped together by their smaps files, and how many mappings were not understood.
-pub fn of_processes<S: BufRead>(
+#[cfg(feature = "internals")]
+pub fn of_processes<S: io::BufRead>(
     processes: impl Iterator<Item = S>,
-) -> io::Result<(Vec<Mapping>, usize)> {
+) -> io::Result<(Vec<crate::snapshot::Mapping>, usize)> {
     let (mut runs, mut odd) = (Runs::default(), 0);
     for smaps in processes {
         let found = smaps::read(smaps)?;
