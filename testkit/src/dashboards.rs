@@ -30,7 +30,7 @@ pub struct Query {
 
 /// Every dashboard with the name of its file.
 pub fn all() -> Vec<(String, Value)> {
-    let directory = project().join("dashboards");
+    let directory = project().join("manifests/chart/dashboards");
     let entries = fs::read_dir(directory).expect("the dashboards");
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     paths.sort();
