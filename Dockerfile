@@ -13,9 +13,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
  && install -D "target/$target/release/hugetlb-exporter" /out/hugetlb-exporter
 
 FROM scratch
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="hugetlb-exporter" \
+      org.opencontainers.image.source="https://github.com/hugetlb-exporter/hugetlb-exporter" \
       org.opencontainers.image.description="Kubernetes node agent that shows huge pages of nodes and pods, and what will crash" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION" \

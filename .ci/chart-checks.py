@@ -13,82 +13,29 @@ import kubernetes_validate
 import yaml
 from kubernetes_validate.utils import all_versions
 
-ROOT = Path(__file__).resolve().parent.parent
+from chart_variants import (
+    HELMS,
+    IMAGE,
+    ROOT,
+    Variant,
+    all_read_only,
+    asks_for,
+    dashboards,
+    in_order,
+    own_runbooks,
+    pods_of,
+    rules,
+    selectors,
+    selects,
+    service_endpoint,
+    tailored_rules,
+    user_is,
+    version,
+    without_helm,
+)
+
 # Custom resources: of these the Prometheus operator's models know, or nobody.
-CUSTOM = {"PodMonitor", "PrometheusRule", "SecurityContextConstraints"}
-
-
-class Variant:
-    """A variant's objects."""
-
-    def __init__(self, objects):
-        self.objects = objects
-
-    def of(self, kind):
-        return [found for found in self.objects if found["kind"] == kind]
-
-    def one(self, kind):
-        (found,) = self.of(kind)
-        return found
-
-    def pod(self):
-        return self.one("DaemonSet")["spec"]["template"]["spec"]
-
-    def container(self):
-        (found,) = self.pod()["containers"]
-        return found
-
-    def directories(self):
-        """Where each directory of the node is mounted: (path on the node, mount)."""
-        mounts = {mount["name"]: mount for mount in self.container()["volumeMounts"]}
-        volumes = [volume for volume in self.pod()["volumes"] if "hostPath" in volume]
-        return [(volume["hostPath"]["path"], mounts[volume["name"]]) for volume in volumes]
-
-    def endpoint(self):
-        (found,) = self.one("PodMonitor")["spec"]["podMetricsEndpoints"]
-        return found
-
-
-def user_is(variant, uid):
-    context = variant.pod()["securityContext"]
-    own = {"runAsUser", "runAsGroup", "runAsNonRoot"} & set(variant.container()["securityContext"])
-    return (context["runAsUser"], context["runAsGroup"], context["runAsNonRoot"]) == (uid, uid, uid != 0) and not own
-
-
-def all_read_only(variant):
-    return all(
-        mount.get("readOnly") is True and mount.get("mountPropagation") == "None"
-        for _, mount in variant.directories()
-    )
-
-
-def asks_for(variant):
-    """Every resource that any container asks for or is limited to."""
-    pod = variant.pod()
-    containers = pod["containers"] + pod.get("initContainers", [])
-    return {
-        name
-        for container in containers
-        for part in container["resources"].values()
-        for name in part
-    }
-
-
-def rules():
-    return yaml.safe_load((ROOT / "manifests/chart/files/rules.yaml").read_text())
-
-
-def own_runbooks(groups, base):
-    text = json.dumps(groups)
-    return json.loads(re.sub(r'("runbook_url": ")[^#"]*', lambda found: found[1] + base, text))
-
-
-def dashboards(variant):
-    return {
-        name.removeprefix("hugetlb-exporter-"): json.loads(text)
-        for found in variant.of("ConfigMap")
-        for name, text in found["data"].items()
-    }
+CUSTOM = {"PodMonitor", "PrometheusRule", "SecurityContextConstraints", "ServiceMonitor"}
 
 
 def put(find, key, value):
@@ -156,10 +103,8 @@ CHECKS = [
      put(lambda v: v.one("DaemonSet")["spec"]["updateStrategy"]["rollingUpdate"], "maxUnavailable", 1)),
     ("default", "no variable passes for a flag", lambda v: v.pod()["enableServiceLinks"] is False,
      put(Variant.pod, "enableServiceLinks", True)),
-    ("default", "it names no registry", lambda v: "/" not in v.container()["image"],
-     put(Variant.container, "image", "registry.example/hugetlb-exporter:0.1.0")),
-    ("default", "its image is this version", lambda v: v.container()["image"] == f"hugetlb-exporter:{version()}",
-     put(Variant.container, "image", "hugetlb-exporter:latest")),
+    ("default", "its image is the project's, of this version", lambda v: v.container()["image"] == f"{IMAGE}:{version()}",
+     put(Variant.container, "image", f"{IMAGE}:latest")),
     ("default", "there is nothing else",
      lambda v: sorted(found["kind"] for found in v.objects) == ["DaemonSet", "ServiceAccount"],
      lambda v: v.objects.append({"kind": "ClusterRole"})),
@@ -167,8 +112,58 @@ CHECKS = [
      lambda v: v.one("Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "privileged",
      put(lambda v: v.one("Namespace")["metadata"]["labels"], "pod-security.kubernetes.io/enforce", "restricted")),
     ("install", "it is the default and its namespace",
-     lambda v: [found for found in v.objects if found["kind"] != "Namespace"] == VARIANTS["default"].objects,
+     lambda v: [found for found in v.objects if found["kind"] != "Namespace"]
+     == [without_helm(found) for found in VARIANTS["default"].objects],
      put(Variant.pod, "hostPID", True)),
+    ("install", "no object claims to be managed by Helm, and there is no Helm test",
+     lambda v: not v.tests and not any(HELMS & found["metadata"]["labels"].keys() for found in v.objects),
+     put(lambda v: v.objects[0]["metadata"]["labels"], "app.kubernetes.io/managed-by", "Helm")),
+    ("kustomized", "it is what install.yaml installs",
+     lambda v: in_order(v.objects) == in_order(VARIANTS["install"].objects),
+     put(Variant.pod, "hostPID", True)),
+    ("overlay", "an overlay names another image",
+     lambda v: v.container()["image"] == f"registry.example/hugetlb-exporter:{version()}",
+     put(Variant.container, "image", f"{IMAGE}:{version()}")),
+    ("default", "its test is no exporter to the DaemonSet and to Services",
+     lambda v: not any(selects(selector, v.test("Pod")) for selector in selectors(v)) and selectors(v),
+     lambda v: v.test("Pod")["metadata"]["labels"].update(pods_of(v)["metadata"]["labels"])),
+    ("default", "its test asks the exporters",
+     lambda v: selects(v.test("Service")["spec"]["selector"], pods_of(v))
+     and f"http://{v.test('Service')['metadata']['name']}:10270" in v.test_container()["command"][-1],
+     put(lambda v: v.test("Service")["metadata"], "name", "other")),
+    ("default", "its test needs no privilege",
+     lambda v: not v.test("Pod")["spec"]["automountServiceAccountToken"]
+     and v.test("Pod")["spec"]["securityContext"]["runAsNonRoot"]
+     and v.test_container()["securityContext"]
+     == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True},
+     put(lambda v: v.test_container()["securityContext"], "allowPrivilegeEscalation", True)),
+    ("tls", "its test speaks TLS, and asks for nothing that needs a password",
+     lambda v: "=https://" in v.test_container()["command"][-1] and "/metrics" not in v.test_container()["command"][-1],
+     put(lambda v: v.test_container()["command"], -1, "wget http://hugetlb-exporter-test:10270/metrics")),
+    ("fenced", "its test is let in",
+     lambda v: [selects(who["podSelector"]["matchLabels"], v.test("Pod"))
+                for who in v.test("NetworkPolicy")["spec"]["ingress"][0]["from"]] == [True]
+     and selects(v.test("NetworkPolicy")["spec"]["podSelector"]["matchLabels"], pods_of(v)),
+     lambda v: v.tests.remove(v.test("NetworkPolicy"))),
+    ("fenced", "its test's image is from the registry of all images",
+     lambda v: v.test_container()["image"] == "registry.example:5000/curlimages/curl:8.12.1",
+     put(Variant.test_container, "image", "docker.io/curlimages/curl:8.12.1")),
+    ("host-network", "its test's image is the one that was named",
+     lambda v: v.test_container()["image"] == "curl-and-shell:8",
+     put(Variant.test_container, "image", "docker.io/curl-and-shell:8")),
+    ("host-network", "it is on the node's network, and looks names up there",
+     lambda v: v.pod()["hostNetwork"] is True and v.pod()["dnsPolicy"] == "ClusterFirstWithHostNet",
+     put(Variant.pod, "hostNetwork", False)),
+    ("host-network", "its constraints allow that, and no other namespace of the node's",
+     lambda v: [v.one("SecurityContextConstraints")[name]
+                for name in ["allowHostNetwork", "allowHostPorts", "allowHostPID", "allowHostIPC"]]
+     == [True, True, False, False],
+     put(lambda v: v.one("SecurityContextConstraints"), "allowHostNetwork", False)),
+    ("host-network", "it is on labelled nodes alone",
+     lambda v: v.pod()["nodeSelector"] == {"kubernetes.io/os": "linux", "example.com/hugepages": "true"},
+     put(lambda v: v.pod()["nodeSelector"], "example.com/hugepages", "false")),
+    ("default", "the cluster says how names are looked up", lambda v: "dnsPolicy" not in v.pod(),
+     put(Variant.pod, "dnsPolicy", "Default")),
     ("kubelet-names", "it may read the kubelet's pods and, as asked, its proxy",
      lambda v: v.one("ClusterRole")["rules"]
      == [{"apiGroups": [""], "resources": ["nodes/pods", "nodes/proxy"], "verbs": ["get"]}],
@@ -211,21 +206,45 @@ CHECKS = [
     ("operator", "kubectl apply can keep a copy of each",
      lambda v: all(len(json.dumps(found)) < 262144 for found in v.objects),
      put(lambda v: v.of("ConfigMap")[0]["data"], "more", "x" * 262144)),
+    ("operator", "it needs no Service", lambda v: not v.of("Service"),
+     lambda v: v.objects.append({"kind": "Service"})),
+    ("service-monitor", "it finds the Service, and by it the pods",
+     lambda v: selects(v.one("ServiceMonitor")["spec"]["selector"]["matchLabels"], v.one("Service"))
+     and selects(v.one("Service")["spec"]["selector"], pods_of(v))
+     and v.one("ServiceMonitor")["spec"]["namespaceSelector"]["matchNames"] == [v.one("Service")["metadata"]["namespace"]]
+     and service_endpoint(v)["port"] in [port["name"] for port in v.one("Service")["spec"]["ports"]]
+     and not v.of("PodMonitor"),
+     put(lambda v: v.one("Service")["metadata"]["labels"], "app.kubernetes.io/name", "other")),
+    ("service-monitor", "it scrapes as the PodMonitor does",
+     lambda v: {**service_endpoint(v), "relabelings": None} == {**VARIANTS["operator"].endpoint(), "relabelings": None}
+     and v.one("ServiceMonitor")["spec"]["sampleLimit"] == VARIANTS["operator"].one("PodMonitor")["spec"]["sampleLimit"],
+     lambda v: service_endpoint(v).update(honorLabels=False)),
+    ("service-monitor", "it is where and what the operator looks for",
+     lambda v: v.one("ServiceMonitor")["metadata"]["namespace"] == "monitoring"
+     and v.one("ServiceMonitor")["metadata"]["labels"]["release"] == "prometheus",
+     put(lambda v: v.one("ServiceMonitor")["metadata"], "namespace", "hugetlb-exporter")),
+    ("tailored", "the rules are those of the file, but for what was asked",
+     lambda v: v.one("PrometheusRule")["spec"] == tailored_rules(),
+     lambda v: v.alerts()["HugetlbWillCrash"]["labels"].pop("team")),
+    ("tailored", "the dashboards ask for the job that is scraped",
+     lambda v: set(re.findall(r'job="([^"]*)', json.dumps(dashboards(v)).replace("\\", ""))) == {"huge-pages"}
+     and v.one("PodMonitor")["spec"]["jobLabel"] == "monitoring.example/job",
+     lambda v: v.of("ConfigMap")[1]["data"].update(more='{"expr": "up{job=\\"hugetlb-exporter\\"}"}')),
+    ("tailored", "objects of one's own are rendered",
+     lambda v: [found["metadata"]["name"] for found in v.objects if found["metadata"]["name"].endswith("-extra")]
+     == ["hugetlb-exporter-extra"] * 2,
+     lambda v: v.objects.remove(v.one("Secret"))),
     ("fenced", "the runbooks are where the value says",
      lambda v: v.one("PrometheusRule")["spec"] == own_runbooks(rules(), "https://runbooks.example/$1"),
      put(lambda v: v.one("PrometheusRule"), "spec", rules())),
     ("fenced", "the image is the one that was named",
-     lambda v: v.container()["image"] == "registry.example:5000/hugetlb-exporter@sha256:" + "0" * 64,
-     put(Variant.container, "image", "hugetlb-exporter:0.1.0")),
+     lambda v: v.container()["image"] == "registry.example:5000/hugetlb-exporter/hugetlb-exporter@sha256:" + "0" * 64,
+     put(Variant.container, "image", f"{IMAGE}:{version()}")),
     ("fenced", "all is in the namespace that was named",
      lambda v: {found["metadata"].get("namespace") for found in v.objects if found["kind"] != "Namespace"}
      == {"huge-pages"} == {v.one("Namespace")["metadata"]["name"]},
      put(lambda v: v.one("Service")["metadata"], "namespace", "default")),
 ]
-
-
-def version():
-    return re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
 
 
 def is_so(holds, variant):
@@ -238,7 +257,7 @@ def is_so(holds, variant):
 
 def check_all(failures):
     for name, what, holds, change in CHECKS:
-        changed = Variant(copy.deepcopy(VARIANTS[name].objects))
+        changed = Variant(copy.deepcopy(VARIANTS[name].rendered))
         if not is_so(holds, VARIANTS[name]):
             failures.append(f"{name}: not so: {what}")
             continue
@@ -268,7 +287,7 @@ def check_schemas(failures):
     oldest, newest = all_versions()[0], all_versions()[-1]
     print(f"schemas of Kubernetes {oldest} and {newest}")
     for name, variant in VARIANTS.items():
-        for found in variant.objects:
+        for found in variant.rendered:
             if found["kind"] in CUSTOM:
                 continue
             for release in [oldest, newest]:
@@ -285,6 +304,22 @@ def check_schemas(failures):
         pass
 
 
+def undescribed(schema, path=()):
+    """The properties of a schema of values that have no description."""
+    for name, parts in schema.get("properties", {}).items():
+        if not parts.get("description"):
+            yield ".".join((*path, name))
+        yield from undescribed(parts, (*path, name))
+
+
+def check_descriptions(failures):
+    schema = json.loads((ROOT / "manifests/chart/values.schema.json").read_text())
+    failures += [f"values.schema.json does not describe {name}" for name in undescribed(schema)]
+    del schema["properties"]["image"]["properties"]["tag"]["description"]
+    if list(undescribed(schema)) != ["image.tag"]:
+        failures.append("this check can't fail: every value is described")
+
+
 VARIANTS = {
     path.stem: Variant([found for found in yaml.safe_load_all(path.read_text()) if found])
     for path in sorted(Path(sys.argv[1]).glob("*.yaml"))
@@ -292,7 +327,7 @@ VARIANTS = {
 
 if __name__ == "__main__":
     found = []
-    for check in [check_all, check_flags, check_schemas]:
+    for check in [check_all, check_flags, check_schemas, check_descriptions]:
         check(found)
     print("\n".join(found) or f"{len(VARIANTS)} variants, {len(CHECKS)} checks that can fail")
     sys.exit(bool(found))

@@ -1,4 +1,4 @@
-// Whether the Prometheus operator takes our PodMonitors and rules: operator-models.js MODULES FILE.json...
+// Whether the Prometheus operator takes our monitors and rules: operator-models.js MODULES FILE.json...
 // Each file is a list of objects.
 'use strict';
 const fs = require('fs');
@@ -18,6 +18,7 @@ function refusal(models, object) {
 // Each kind once with a mistake that the operator would refuse: the models must see it.
 const mistakes = {
   PodMonitor: (object) => { object.spec.podMetricsEndpoints[0].interval = 'soon'; },
+  ServiceMonitor: (object) => { object.spec.endpoints[0].interval = 'soon'; },
   PrometheusRule: (object) => { delete object.spec.groups[0].rules[0].expr; },
 };
 

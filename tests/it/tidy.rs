@@ -141,10 +141,38 @@ fn no_test_is_ignored_and_nothing_is_left_to_do() {
     }
 }
 
+/// Where the version stands, and how; `{}` is the version.
+const VERSIONS: &[(&str, &str)] = &[
+    ("Cargo.lock", "name = \"hugetlb-exporter\"\nversion = \"{}\"\n"),
+    ("fuzz/Cargo.lock", "name = \"hugetlb-exporter\"\nversion = \"{}\"\n"),
+    ("manifests/chart/Chart.yaml", "\nversion: {}\n"),
+    ("manifests/chart/Chart.yaml", "\nappVersion: {}\n"),
+    ("manifests/install.yaml", "image: ghcr.io/hugetlb-exporter/hugetlb-exporter:{}\n"),
+    ("manifests/install.yaml", "app.kubernetes.io/version: \"{}\"\n"),
+    ("Dockerfile", "\nARG VERSION={}\n"),
+    ("CHANGELOG.md", "\n## [{}]"),
+    ("docs/install.md", "ghcr.io/hugetlb-exporter/hugetlb-exporter:{}"),
+    ("docs/install.md", "registry.example/hugetlb-exporter:{}"),
+    ("docs/install.md", "manifests?ref=v{}"),
+];
+
 #[test]
-fn the_changelog_has_this_version() {
-    let changelog = fs::read_to_string(root().join("CHANGELOG.md")).expect("a changelog");
-    assert!(changelog.contains(concat!("## [", env!("CARGO_PKG_VERSION"), "]")));
+fn the_version_is_the_same_everywhere() {
+    for (file, line) in VERSIONS {
+        let text = fs::read_to_string(root().join(file)).expect(file);
+        let wanted = line.replace("{}", env!("CARGO_PKG_VERSION"));
+        let (before, _) = line.split_once("{}").expect("a place for the version");
+        let found = text.matches(&wanted).count();
+        assert!(found > 0, "{file} lacks {wanted:?}");
+        // The changelog has older versions, too.
+        if *file != "CHANGELOG.md" {
+            assert_eq!(
+                found,
+                text.matches(before).count(),
+                "{file}: another version after {before:?}"
+            );
+        }
+    }
 }
 
 /// Every page that people read here, with its text.

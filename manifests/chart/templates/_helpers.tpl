@@ -25,16 +25,16 @@
 {{- end }}
 {{- end }}
 
+{{/* An image's full name: dict "image" (of the values) "root" (the chart's context) "tag" (if the image has none). */}}
 {{- define "hugetlb-exporter.image" -}}
-{{- $registry := .Values.image.registry | default .Values.global.imageRegistry }}
-{{- $name := .Values.image.repository }}
-{{- if $registry }}
-{{- $name = printf "%s/%s" (trimSuffix "/" $registry) $name }}
+{{- $name := .image.repository }}
+{{- with .root.Values.global.imageRegistry | default .image.registry }}
+{{- $name = printf "%s/%s" (trimSuffix "/" .) $name }}
 {{- end }}
-{{- if .Values.image.digest }}
-{{- printf "%s@%s" $name .Values.image.digest }}
+{{- if .image.digest }}
+{{- printf "%s@%s" $name .image.digest }}
 {{- else }}
-{{- printf "%s:%s" $name (.Values.image.tag | default .Chart.AppVersion) }}
+{{- printf "%s:%s" $name (.image.tag | default .tag) }}
 {{- end }}
 {{- end }}
 
@@ -93,6 +93,72 @@ httpGet:
   port: {{ .root.Values.service.portName }}
   scheme: {{ upper .root.Values.webConfig.scheme }}
 {{- with .times }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* Refuses values that would not do what they say. */}}
+{{- define "hugetlb-exporter.check" -}}
+{{- if and .Values.hostNetwork .Values.networkPolicy.enabled }}
+{{- fail "networkPolicy.enabled: a NetworkPolicy has no effect on pods with hostNetwork" }}
+{{- end }}
+{{- if and .Values.prometheus.podMonitor.enabled .Values.prometheus.serviceMonitor.enabled }}
+{{- fail "prometheus: podMonitor and serviceMonitor would both scrape every exporter: enable one of them" }}
+{{- end }}
+{{- end }}
+
+{{/* The value of the label `job` on the exporter's series: of the label that jobLabel names, if it names one. */}}
+{{- define "hugetlb-exporter.job" -}}
+{{- $labels := merge (include "hugetlb-exporter.selectorLabels" . | fromYaml) .Values.podLabels }}
+{{- $monitor := .Values.prometheus.podMonitor }}
+{{- if .Values.prometheus.serviceMonitor.enabled }}
+{{- $labels = merge (include "hugetlb-exporter.labels" . | fromYaml) .Values.service.labels }}
+{{- $monitor = .Values.prometheus.serviceMonitor }}
+{{- end }}
+{{- if and $monitor.enabled $monitor.jobLabel }}
+{{- get $labels $monitor.jobLabel | required (printf "jobLabel: nothing that is scraped has the label %s" $monitor.jobLabel) }}
+{{- else }}hugetlb-exporter
+{{- end }}
+{{- end }}
+
+{{/* How a PodMonitor or a ServiceMonitor scrapes: dict "monitor" (of the values), "root" (the chart's context), "drop" (labels
+that the operator sets to what the exporter's own pod is). */}}
+{{- define "hugetlb-exporter.endpoint" -}}
+port: {{ .root.Values.service.portName }}
+scheme: {{ .root.Values.webConfig.scheme }}
+honorLabels: {{ .monitor.honorLabels }}
+interval: {{ .monitor.interval }}
+scrapeTimeout: {{ .monitor.scrapeTimeout }}
+{{- with .monitor.tlsConfig }}
+tlsConfig:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .monitor.basicAuth }}
+basicAuth:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+relabelings:
+# A series is known by its node. The exporter's own pod is not part of it: it has another name after every rollout,
+# and each alert would be resolved and sent anew. A series without a pod is about the node, not about that pod.
+- action: replace
+  sourceLabels: [__meta_kubernetes_pod_node_name]
+  targetLabel: node
+- action: replace
+  sourceLabels: [__meta_kubernetes_pod_node_name]
+  targetLabel: instance
+{{- if not .monitor.jobLabel }}
+# HugetlbExporterDown asks for this one.
+- action: replace
+  replacement: hugetlb-exporter
+  targetLabel: job
+{{- end }}
+- action: labeldrop
+  regex: {{ .drop }}
+{{- with .monitor.relabelings }}
+{{ toYaml . }}
+{{- end }}
+{{- with .monitor.metricRelabelings }}
+metricRelabelings:
 {{ toYaml . }}
 {{- end }}
 {{- end }}
