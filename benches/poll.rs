@@ -24,8 +24,6 @@ const PODS: usize = 500;
 const CONTAINERS: usize = 1000;
 const PAGES: u32 = 3;
 const ROUNDS: usize = 21;
-/// As the agent.
-const MOST_KEPT: usize = 6144;
 const INTERVAL: Duration = Duration::from_secs(2);
 /// In this time everything is seen whole once, and by the time before that it is looked at as rarely as ever.
 const SWEEP: Duration = Duration::from_secs(3600);
@@ -57,7 +55,7 @@ struct Reading {
 
 impl Reading {
     fn new(node: &Node) -> Self {
-        let mut reader = Resident::new(node.roots(), MOST_KEPT);
+        let mut reader = Resident::new(node.roots());
         let last = reader.read(Duration::ZERO);
         let mut reading = Self { reader, now: Duration::ZERO, last };
         reading.poll();
@@ -146,7 +144,7 @@ fn grow(hierarchy: &Hierarchy, cgroups: usize, pool: usize) {
         return;
     }
     node.fill(pods, 1);
-    let first = cost(|| drop(Resident::new(node.roots(), MOST_KEPT).read(Duration::ZERO)));
+    let first = cost(|| drop(Resident::new(node.roots()).read(Duration::ZERO)));
     print("using_first", first);
     let mut reading = Reading::new(&node);
     let costs: Vec<f64> = (0..ROUNDS).map(|_| reading.poll()).collect();

@@ -18,7 +18,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use nix::sys::resource::{Resource, getrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
@@ -120,7 +119,7 @@ async fn serve(
         probe,
         web_config,
     };
-    let reader = Reader::resident(config.roots, most_kept());
+    let reader = Reader::resident(config.roots);
     let pace = Pace::new(interval, config.adaptive);
     let poller = Poller::new(reader, slots, config.thresholds, pace, started);
     let mut polling = Polling::start(poller, views)?;
@@ -136,16 +135,6 @@ async fn serve(
     let _ = ended.send(true);
     let _ = serving.await;
     result
-}
-
-/// How many files of cgroups may stay open: each pins some 5 kB of the kernel's memory, and connections and all else
-/// need descriptors too.
-fn most_kept() -> usize {
-    // All that is read again and again of 1,000 containers that use huge pages, in 500 pods, on v1 too.
-    const MOST: u64 = 6144;
-    const OTHERS: u64 = 256 + 512;
-    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
-    usize::try_from(limit.saturating_sub(OTHERS).min(MOST)).unwrap_or_default()
 }
 
 /// The signals that end the agent. From when there are some, they do not end the process by themselves.

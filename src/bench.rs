@@ -18,14 +18,19 @@ use crate::sources::{Aside, Reader, Roots, scan_names};
 use crate::view::{Poll, View};
 use crate::web::{Server, Site, WebConfig};
 
-/// A reader that stays, as the agent's: what it keeps, it keeps.
+/// A reader that stays, as the agent's.
 #[derive(Debug)]
 pub struct Resident(Reader);
 
 impl Resident {
-    /// One that may keep so many files of cgroups open.
-    pub fn new(roots: Roots, most_kept: usize) -> Self {
-        Self(Reader::resident(roots, most_kept))
+    /// One that the kernel notifies.
+    pub fn new(roots: Roots) -> Self {
+        Self(Reader::resident(roots))
+    }
+
+    /// One that nothing notifies.
+    pub fn without_notifications(roots: Roots) -> Self {
+        Self(Reader::new(roots))
     }
 
     /// What it reads at that time after its start.

@@ -19,14 +19,14 @@ pub(super) fn read(
     vmstat: &mut Problems,
 ) -> Memory {
     let path = proc.join("meminfo");
-    let parsed = files.read_of_node(&path, "text", |text| Some(parse_meminfo(text)), meminfo);
+    let parsed = files.read(&path, "text", |text| Some(parse_meminfo(text)), meminfo);
     let default_page_size = field(parsed.map(|(size, _)| size), "Hugepagesize", &path, meminfo);
     let hugetlb = field(parsed.map(|(_, hugetlb)| hugetlb), "Hugetlb", &path, meminfo);
 
     let path = proc.join("vmstat");
     let (success, fail) = ("htlb_buddy_alloc_success", "htlb_buddy_alloc_fail");
     let parse = |text: &str| Some((parse::vmstat(text, success), parse::vmstat(text, fail)));
-    let parsed = files.read_of_node(&path, "text", parse, vmstat);
+    let parsed = files.read(&path, "text", parse, vmstat);
     let buddy_allocations = BuddyAllocations {
         successes: field(parsed.map(|(successes, _)| successes), success, &path, vmstat),
         failures: field(parsed.map(|(_, failures)| failures), fail, &path, vmstat),

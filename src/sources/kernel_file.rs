@@ -1,17 +1,16 @@
-//! Reading one small file of the kernel's, once or again and again.
-//!
-//! An open costs several times a pread through a descriptor that was kept, but each kept file of a cgroup that was
-//! read pins some 5 kB of the kernel's memory, charged to us: so they are kept within a budget, and what is beyond it is
-//! opened each time.
+//! Reading one small file of the kernel's. Every read opens its file anew: a file that was put in another's place is
+//! seen, and nothing is pinned in the kernel (an open cgroup file that was read holds 4.8 kB, charged to us).
 
-use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::sys::stat::Mode;
 
 use crate::snapshot::{Problems, Reading};
 
@@ -21,47 +20,56 @@ const LONGEST: usize = 128 * 1024;
 /// Enough for all but a numa_stat of many nodes, meminfo and vmstat.
 const USUAL: usize = 4096;
 
+const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
+
 /// Reads files into one buffer that is used again and again.
 #[derive(Debug)]
 pub(super) struct KernelFiles {
     buffer: Vec<u8>,
-    descriptors: Descriptors,
-    /// The node's own files by path, a few dozen; none where nothing is to be kept.
-    of_node: Option<HashMap<PathBuf, File>>,
 }
 
-/// How many files of cgroups may be kept open. Each that is holds a token, so the count can't drift.
-#[derive(Debug, Default)]
-struct Descriptors {
-    most: usize,
-    token: Arc<()>,
-}
-
-/// A file of a cgroup that is kept open.
+/// A directory that is open for as long as its files are read: below it a path has one component to be looked up, not
+/// eight. What kept it from being opened is met again at each of its files.
 #[derive(Debug)]
-pub(super) struct Kept {
-    file: File,
-    _token: Arc<()>,
+pub(super) struct Directory {
+    path: PathBuf,
+    opened: Result<OwnedFd, Errno>,
 }
+
+/// A file that was listed in a directory, by its name.
+pub(super) type Listed<'a> = (&'a Directory, &'a str);
 
 /// The cgroup went away while it was read, as cgroups do.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Gone;
 
 impl Default for KernelFiles {
-    /// Nothing is kept: for a look or two.
     fn default() -> Self {
-        Self { buffer: vec![0; USUAL], descriptors: Descriptors::default(), of_node: None }
+        Self { buffer: vec![0; USUAL] }
+    }
+}
+
+impl Directory {
+    /// The directory at a path.
+    pub(super) fn open(path: &Path) -> Self {
+        let opened = openat(AT_FDCWD, path, DIRECTORY, Mode::empty());
+        Self { path: path.to_owned(), opened }
+    }
+
+    /// A directory in this one.
+    pub(super) fn below(&self, name: &OsStr) -> Self {
+        let above = self.opened.as_ref().map_err(|error| *error);
+        let opened = above.and_then(|above| openat(above, name, DIRECTORY, Mode::empty()));
+        Self { path: self.path.join(name), opened }
+    }
+
+    fn file(&self, name: &str) -> io::Result<File> {
+        let directory = self.opened.as_ref().map_err(|error| *error)?;
+        Ok(openat(directory, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?.into())
     }
 }
 
 impl KernelFiles {
-    /// Keeps the node's files open, and at most so many of cgroups.
-    pub(super) fn keeping(most: usize) -> Self {
-        let descriptors = Descriptors { most, ..Descriptors::default() };
-        Self { descriptors, of_node: Some(HashMap::new()), ..Self::default() }
-    }
-
     /// Reads and parses a file that may be missing; `expected` says what it should hold.
     pub(super) fn read<T>(
         &mut self,
@@ -71,56 +79,27 @@ impl KernelFiles {
         problems: &mut Problems,
     ) -> Reading<T> {
         let length = File::open(path).and_then(|file| whole(&file, &mut self.buffer));
-        let text = length.and_then(|length| text(&self.buffer, length));
-        reading(text, path, expected, parse, problems)
+        match length.and_then(|length| text(&self.buffer, length)) {
+            Ok(text) => parse_or_complain(text, || path.to_owned(), expected, parse, problems),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Reading::Absent,
+            Err(error) => {
+                problems.add(|| format!("can't read {}: {error}", path.display()));
+                Reading::Failed
+            }
+        }
     }
 
-    /// The same for a file of the node itself, which stays where it is and is read at every poll.
-    pub(super) fn read_of_node<T>(
+    /// Reads and parses a file of a cgroup that was listed in its directory. Missing now, it means that the cgroup is
+    /// gone: ENOENT at the open, ENODEV at the read.
+    pub(super) fn listed<T>(
         &mut self,
-        path: &Path,
-        expected: &str,
-        parse: impl FnOnce(&str) -> Option<T>,
-        problems: &mut Problems,
-    ) -> Reading<T> {
-        let Some(files) = &mut self.of_node else {
-            return self.read(path, expected, parse, problems);
-        };
-        let kept = files.get(path).and_then(|file| whole(file, &mut self.buffer).ok());
-        let length = kept.map_or_else(
-            || {
-                let file = File::open(path)?;
-                let length = whole(&file, &mut self.buffer)?;
-                files.insert(path.to_owned(), file);
-                Ok(length)
-            },
-            Ok,
-        );
-        let text = length.and_then(|length| text(&self.buffer, length));
-        reading(text, path, expected, parse, problems)
-    }
-
-    /// Reads and parses a file of a cgroup that has been seen in its directory: through `kept` where that is open, else
-    /// opened, and kept there if it is to be and the budget allows. Missing now, it means that the cgroup is gone:
-    /// ENOENT before the file is open, ENODEV after.
-    pub(super) fn read_listed<T>(
-        &mut self,
-        (kept, keep): (&mut Option<Kept>, bool),
-        path: impl Fn() -> PathBuf,
+        (directory, name): Listed<'_>,
         expected: &str,
         parse: impl FnOnce(&str) -> Option<T>,
         problems: &mut Problems,
     ) -> Result<Reading<T>, Gone> {
-        let length = match kept {
-            Some(kept) => once(&kept.file, &mut self.buffer),
-            None => File::open(path()).and_then(|file| {
-                let length = once(&file, &mut self.buffer)?;
-                if keep {
-                    *kept = self.descriptors.keep(file);
-                }
-                Ok(length)
-            }),
-        };
+        let length = directory.file(name).and_then(|file| once(&file, &mut self.buffer));
+        let path = || directory.path.join(name);
         match length.and_then(|length| text(&self.buffer, length)) {
             Ok(text) => Ok(parse_or_complain(text, path, expected, parse, problems)),
             Err(error) if is_gone(&error) => Err(Gone),
@@ -129,14 +108,6 @@ impl KernelFiles {
                 Ok(Reading::Failed)
             }
         }
-    }
-}
-
-impl Descriptors {
-    fn keep(&self, file: File) -> Option<Kept> {
-        // One of the tokens is our own.
-        let is_left = Arc::strong_count(&self.token) <= self.most;
-        is_left.then(|| Kept { file, _token: Arc::clone(&self.token) })
     }
 }
 
@@ -172,23 +143,6 @@ fn whole(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
 fn text(buffer: &[u8], length: usize) -> io::Result<&str> {
     let no_text = |_| io::Error::new(io::ErrorKind::InvalidData, "its bytes are no text");
     std::str::from_utf8(buffer.get(..length).unwrap_or_default()).map_err(no_text)
-}
-
-fn reading<T>(
-    text: io::Result<&str>,
-    path: &Path,
-    expected: &str,
-    parse: impl FnOnce(&str) -> Option<T>,
-    problems: &mut Problems,
-) -> Reading<T> {
-    match text {
-        Ok(text) => parse_or_complain(text, || path.to_owned(), expected, parse, problems),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Reading::Absent,
-        Err(error) => {
-            problems.add(|| format!("can't read {}: {error}", path.display()));
-            Reading::Failed
-        }
-    }
 }
 
 /// Whether an error says that a cgroup was removed.
@@ -267,9 +221,9 @@ mod tests {
     #[test]
     fn a_listed_file_that_is_missing_means_that_the_cgroup_is_gone() {
         let mut files = KernelFiles::default();
-        let read = files.read_listed(
-            (&mut None, false),
-            || "/nonexistent/x".into(),
+        let directory = tempfile::tempdir().expect("a directory");
+        let read = files.listed(
+            (&Directory::open(directory.path()), "x"),
             "a number",
             parse::number,
             &mut Problems::default(),

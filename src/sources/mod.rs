@@ -120,10 +120,9 @@ impl Reader {
         }
     }
 
-    /// A reader that stays: it keeps at most so many files of cgroups open, and has the kernel tell what it can.
-    pub fn resident(roots: Roots, most_kept: usize) -> Self {
-        let (files, cgroups) = (KernelFiles::keeping(most_kept), Cgroups::watching());
-        Self { files, cgroups, ..Self::new(roots) }
+    /// A reader that stays: the kernel notifies it of what it can.
+    pub fn resident(roots: Roots) -> Self {
+        Self { cgroups: Cgroups::watching(), ..Self::new(roots) }
     }
 
     /// Readable when the kernel says that something was refused, where it says that.

@@ -153,7 +153,7 @@ pub fn read_now(sys: &Path) -> Vec<Pool> {
 }
 
 fn read_pages(files: &mut KernelFiles, path: &Path, problems: &mut Problems) -> Reading<Pages> {
-    files.read_of_node(path, "a number of pages", parse::pages, problems)
+    files.read(path, "a number of pages", parse::pages, problems)
 }
 
 /// The sizes in a directory of `hugepages-<N>kB`, smallest first, and what is wrong with others.

@@ -26,6 +26,7 @@ mod dashboards;
 mod kubelet;
 mod mappings;
 mod page;
+mod reader;
 mod server;
 mod web_config;
 mod tidy;

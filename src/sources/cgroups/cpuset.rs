@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::tree::Tree;
+use super::round::Round;
 use crate::identity::Owner;
 use crate::snapshot::{CgroupVersion, Hierarchy, Problems, Reading};
 use crate::sources::kernel_file::KernelFiles;
@@ -11,42 +11,32 @@ use crate::units::NumaNode;
 
 const EXPECTED: &str = "a list of NUMA nodes such as 0-1,3";
 
-/// Adds to each container that has mapped more than it touched the nodes that the rest may come from. The
-/// memory manager binds containers, not pods; where the controller is not passed down, what is above counts. Whether
-/// anything is not as it was.
-pub(super) fn read(
-    tree: &mut Tree,
-    hierarchy: &Hierarchy,
-    files: &mut KernelFiles,
-    problems: &mut Problems,
-) -> bool {
-    let (root, name) = match hierarchy.version {
-        CgroupVersion::V2 => (hierarchy.root.clone(), "cpuset.mems.effective"),
-        // v1's controllers are mounted side by side.
-        CgroupVersion::V1 => (beside(&hierarchy.root), "cpuset.effective_mems"),
-    };
-    let mut changed = false;
-    for id in tree.order().to_vec() {
-        let Some(node) = tree.node_mut(id) else { continue };
-        if !matches!(*node.owner, Owner::Container(_)) {
-            continue;
-        }
-        let to_come = node.sizes.iter().any(|size| {
-            let facts = size.facts();
-            facts.reserved.present() > facts.usage.present()
-        });
-        let nodes = if to_come {
-            nearest(&root, &node.path, name, files, problems)
-        } else {
-            Reading::Absent
+impl Round<'_> {
+    /// Adds to each container that has mapped more than it touched the nodes that the rest may come from. The
+    /// memory manager binds containers, not pods; where the controller is not passed down, what is above counts.
+    pub(super) fn read_memory_nodes(&mut self, hierarchy: &Hierarchy) {
+        let (root, name) = match hierarchy.version {
+            CgroupVersion::V2 => (hierarchy.root.clone(), "cpuset.mems.effective"),
+            // v1's controllers are mounted side by side.
+            CgroupVersion::V1 => (beside(&hierarchy.root), "cpuset.effective_mems"),
         };
-        if nodes != node.memory_nodes {
-            node.memory_nodes = nodes;
-            node.changed = true;
-            changed = true;
+        for id in self.tree.ids() {
+            let Some(node) = self.tree.node_mut(id) else { continue };
+            if !matches!(*node.facts.owner, Owner::Container(_)) {
+                continue;
+            }
+            let mut figures = node.facts.hugetlb.iter();
+            let nodes = if figures.any(|it| it.reserved.present() > it.usage.present()) {
+                nearest(&root, &node.facts.path, name, self.files, self.problems)
+            } else {
+                Reading::Absent
+            };
+            if nodes != node.facts.memory_nodes {
+                node.facts.memory_nodes = nodes;
+                self.tree.changed = true;
+            }
         }
     }
-    changed
 }
 
 fn beside(root: &Path) -> PathBuf {

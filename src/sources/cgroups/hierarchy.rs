@@ -12,7 +12,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use procfs::process::MountInfo;
 
@@ -21,76 +21,60 @@ use crate::sources::Roots;
 
 /// The hierarchy, or a problem that says what is missing.
 pub(super) fn find(roots: &Roots, problems: &mut Problems) -> Option<Hierarchy> {
-    match &roots.cgroup {
+    let mut unread = Problems::default();
+    let (candidates, none) = match &roots.cgroup {
         Some(directory) => {
-            let mut unread = Problems::default();
-            let found = recognise(directory, &mut unread);
-            if found.is_none() {
-                say_none(problems, unread, || {
-                    format!(
-                        "no hugetlb controller below {}: no pod is limited or shown",
-                        directory.display()
-                    )
-                });
-            }
-            found
+            let below = format!("no hugetlb controller below {}", directory.display());
+            (below_directory(directory, &mut unread), below)
         }
-        None => find_mounted(&roots.proc.join("self/mountinfo"), problems),
+        None => {
+            let mounted = mounted(&roots.proc.join("self/mountinfo"), problems, &mut unread);
+            (mounted?, "no mounted cgroup hierarchy has the hugetlb controller".to_owned())
+        }
+    };
+    let found = candidates.into_iter().find(|hierarchy| has_hugetlb(hierarchy, &mut unread));
+    if found.is_none() {
+        match unread.into_health() {
+            Health::Up => problems.add_missing(|| format!("{none}: no pod is limited or shown")),
+            Health::Down(why) => problems.add(|| format!("no hugetlb controller is seen: {why}")),
+        }
     }
+    found
 }
 
-/// The hierarchy in a directory that somebody mounted, told by its own files.
-fn recognise(directory: &Path, unread: &mut Problems) -> Option<Hierarchy> {
-    let v1 = |root: PathBuf| Hierarchy { version: CgroupVersion::V1, root };
-    let v2 = |root: PathBuf| Hierarchy { version: CgroupVersion::V2, root };
-    let (hugetlb, unified) = (directory.join("hugetlb"), directory.join("unified"));
+/// What may be the hierarchy in a directory that somebody mounted; its own files tell.
+fn below_directory(directory: &Path, unread: &mut Problems) -> Vec<Hierarchy> {
     if let Err(error) = fs::read_dir(directory) {
         unread.add(|| format!("can't read {}: {error}", directory.display()));
     }
-    if has_controller(directory, unread) {
-        Some(v2(directory.to_owned()))
-    } else if has_v1_files(&hugetlb, unread) {
-        Some(v1(hugetlb))
-    } else if has_v1_files(directory, unread) {
-        Some(v1(directory.to_owned()))
-    } else if has_controller(&unified, unread) {
-        Some(v2(unified))
-    } else {
-        None
-    }
+    let candidates = [
+        (CgroupVersion::V2, directory.to_owned()),
+        (CgroupVersion::V1, directory.join("hugetlb")),
+        (CgroupVersion::V1, directory.to_owned()),
+        (CgroupVersion::V2, directory.join("unified")),
+    ];
+    candidates.into_iter().map(|(version, root)| Hierarchy { version, root }).collect()
 }
 
-fn find_mounted(mountinfo: &Path, problems: &mut Problems) -> Option<Hierarchy> {
-    let text = match fs::read(mountinfo) {
-        Ok(text) => text,
-        Err(error) => {
-            problems.add(|| format!("can't read {}: {error}", mountinfo.display()));
-            return None;
-        }
+/// What is mounted that may be it; nothing where that can't be read.
+fn mounted(
+    mountinfo: &Path,
+    problems: &mut Problems,
+    unread: &mut Problems,
+) -> Option<Vec<Hierarchy>> {
+    let complain = |error: &io::Error| {
+        problems.add(|| format!("can't read {}: {error}", mountinfo.display()));
     };
+    let text = fs::read(mountinfo).inspect_err(complain).ok()?;
     let text = String::from_utf8_lossy(&text);
-    let mut candidates = mounts(&text);
-    // The widest view first; of mounts one above the other the later one is seen.
-    candidates.reverse();
-    candidates.sort_by_key(|mount| mount.depth);
-    let mut unread = Problems::default();
     if !text.contains(" - cgroup") {
         unread.add(|| format!("no cgroup hierarchy is mounted, says {}", mountinfo.display()));
     }
-    let found =
-        candidates.into_iter().map(|mount| mount.hierarchy).find(|hierarchy| {
-            match hierarchy.version {
-                CgroupVersion::V1 => has_v1_files(&hierarchy.root, &mut unread),
-                CgroupVersion::V2 => has_controller(&hierarchy.root, &mut unread),
-            }
-        });
-    if found.is_none() {
-        say_none(problems, unread, || {
-            "no mounted cgroup hierarchy has the hugetlb controller: no pod is limited or shown"
-                .to_owned()
-        });
-    }
-    found
+    let mut mounts = mounts(&text);
+    // The widest view first; of mounts one above the other the later one is seen.
+    mounts.reverse();
+    mounts.sort_by_key(|mount| mount.depth);
+    Some(mounts.into_iter().map(|mount| mount.hierarchy).collect())
 }
 
 /// Every mount of a hierarchy that may have the controller. Line by line, so that one that is not understood (anyone
@@ -101,14 +85,6 @@ pub(super) fn mounts(mountinfo: &str) -> Vec<Mount> {
         .filter(|line| line.contains(" - cgroup"))
         .filter_map(|line| Mount::of(&MountInfo::from_line(line).ok()?))
         .collect()
-}
-
-/// Says that there is none, or that it is not known where something could not be read.
-fn say_none(problems: &mut Problems, unread: Problems, none: impl FnOnce() -> String) {
-    match unread.into_health() {
-        Health::Up => problems.add_missing(none),
-        Health::Down(why) => problems.add(|| format!("no hugetlb controller is seen: {why}")),
-    }
 }
 
 /// A mount that may be it.
@@ -147,6 +123,13 @@ impl Mount {
 fn unescape(text: &str) -> String {
     let pairs = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
     pairs.iter().fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
+}
+
+fn has_hugetlb(hierarchy: &Hierarchy, unread: &mut Problems) -> bool {
+    match hierarchy.version {
+        CgroupVersion::V1 => has_v1_files(&hierarchy.root, unread),
+        CgroupVersion::V2 => has_controller(&hierarchy.root, unread),
+    }
 }
 
 /// v2: `cgroup.controllers` lists the controllers that this hierarchy has, `cpuset cpu io memory hugetlb pids`.

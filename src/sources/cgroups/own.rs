@@ -5,19 +5,19 @@
 //! mount, and found again in the host's tree by its device and inode number (name_to_handle_at, which would tell as
 //! well, is refused by the default seccomp profile).
 
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::hierarchy;
+use super::list::list;
 use crate::identity::Owner;
 use crate::snapshot::{Cgroup, OwnCgroup};
 use crate::sources::Roots;
 use crate::sources::membership::hugetlb_cgroup;
 
 /// Our own cgroup's directory.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Own {
     cgroup: OwnCgroup,
     device: u64,
@@ -39,7 +39,7 @@ impl Own {
         let owner = Owner::of(path);
         directories.into_iter().find_map(|directory| {
             let found = fs::metadata(&directory).ok().filter(fs::Metadata::is_dir)?;
-            let has_controller = has_hugetlb_files(&directory);
+            let has_controller = list(&directory, version).is_ok_and(|it| !it.files.is_empty());
             let owner = owner.clone();
             let cgroup = OwnCgroup { version, directory, owner, has_controller, index: None };
             Some(Self { cgroup, device: found.dev(), inode: found.ino() })
@@ -55,13 +55,6 @@ impl Own {
         let has_controller = self.cgroup.has_controller || index.is_some();
         OwnCgroup { index, has_controller, ..self.cgroup.clone() }
     }
-}
-
-fn has_hugetlb_files(directory: &Path) -> bool {
-    let is_one = |name: &OsStr| name.to_str().is_some_and(|name| name.starts_with("hugetlb."));
-    fs::read_dir(directory).is_ok_and(|mut entries| {
-        entries.any(|entry| entry.is_ok_and(|entry| is_one(&entry.file_name())))
-    })
 }
 
 /// Where a mount that begins at a path of the hierarchy shows another path below it.

@@ -1,69 +1,71 @@
-//! One read of all cgroups: what it is to read with, and what came up.
+//! One read of all cgroups: what it reads with.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::files::Reads;
-use super::id::Id;
-use super::tree::Tree;
+use super::tree::{Id, Tree};
 use super::watch::{Watch, Watched};
-use crate::snapshot::{CgroupVersion, Pool};
-use crate::sources::parse::FileKind;
+use crate::snapshot::{Pool, Problems};
+use crate::sources::kernel_file::{Directory, KernelFiles};
 use crate::units::PageSize;
 
 /// One read of all.
 pub(super) struct Round<'a> {
-    pub(super) version: CgroupVersion,
+    pub(super) tree: &'a mut Tree,
     pub(super) now: Duration,
-    /// Whether the machine has several NUMA nodes.
-    pub(super) numa: bool,
     /// The node's pools, as far as they are known.
     pub(super) pools: &'a [Pool],
-    /// What is read at every poll of those that use pages.
-    pub(super) beside_use: &'static [FileKind],
-    pub(super) reads: Reads<'a>,
+    pub(super) files: &'a mut KernelFiles,
+    pub(super) problems: &'a mut Problems,
+    /// Where the kernel keeps the sums, and notifies.
     pub(super) watch: Option<&'a mut Watch>,
-    pub(super) to_list_again: Vec<Id>,
 }
 
-impl<'a> Round<'a> {
-    /// Without notifications, on a machine with one NUMA node.
-    pub(super) fn new(version: CgroupVersion, now: Duration, reads: Reads<'a>) -> Self {
-        Self {
-            version,
-            now,
-            numa: false,
-            pools: &[],
-            beside_use: &[],
-            reads,
-            watch: None,
-            to_list_again: Vec::new(),
+impl Round<'_> {
+    /// Whether the machine has several NUMA nodes: on others numa_stat repeats the usage.
+    pub(super) fn numa(&self) -> bool {
+        self.pools.iter().any(|pool| pool.nodes.len() > 1)
+    }
+
+    /// Does something with the outermost cgroups, for each page size that they have files for, which all have.
+    pub(super) fn for_outermost(
+        &mut self,
+        mut what: impl FnMut(&mut Self, Id, PageSize, &Directory),
+    ) {
+        for id in self.tree.outermost() {
+            let Some(node) = self.tree.node(id) else { continue };
+            let (directory, names) = (Directory::open(&node.location), Arc::clone(&node.names));
+            names.iter().for_each(|names| what(self, id, names.page_size, &directory));
         }
     }
 
-    /// A cgroup is gone.
-    pub(super) fn forget(&mut self, tree: &mut Tree, id: Id) {
-        let parent = tree.node(id).and_then(|node| node.parent);
-        // Its directory may still be there, without the controller.
-        self.to_list_again.extend(parent);
-        self.end(tree.remove(id));
+    /// Watches something of a cgroup, where the kernel notifies; false where that failed.
+    pub(super) fn watch(
+        &mut self,
+        id: Id,
+        path: &Path,
+        how: impl FnOnce(&mut Watch, &Path, Id) -> Option<Watched>,
+    ) -> bool {
+        let watched = self.watch.as_deref_mut().and_then(|watch| how(watch, path, id));
+        if let (Some(node), Some(watched)) = (self.tree.node_mut(id), watched)
+            && !node.watches.contains(&watched)
+        {
+            node.watches.push(watched);
+        }
+        watched.is_some()
     }
 
-    /// Notes what is to be listed again; whether anything is not as it was.
-    pub(super) fn finish(self, tree: &mut Tree) -> bool {
-        self.to_list_again.into_iter().for_each(|id| tree.must_list(id));
-        // In order first: it has something to do.
-        tree.put_in_order() || self.reads.changed
+    /// A cgroup is gone. Its directory may still be there, without the controller: that of the one above tells.
+    pub(super) fn forget(&mut self, id: Id) {
+        self.tree.unlisted.extend(self.tree.node(id).and_then(|node| node.parent));
+        self.remove(id);
     }
 
-    /// Whether nobody can have a page of that size.
-    pub(super) fn has_none_of(&self, page_size: PageSize) -> bool {
-        self.pools.iter().any(|pool| pool.page_size == page_size && pool.is_empty())
-    }
-
-    /// Ends watches.
-    pub(super) fn end(&mut self, watched: Vec<Watched>) {
-        if let Some(watch) = self.watch.as_deref_mut() {
-            watched.into_iter().for_each(|watched| watch.end(watched));
+    /// Takes a cgroup out of the tree, with all below it, and ends its watches.
+    pub(super) fn remove(&mut self, id: Id) {
+        for watched in self.tree.remove(id) {
+            self.watch.iter_mut().for_each(|watch| watch.end(watched));
         }
     }
 }

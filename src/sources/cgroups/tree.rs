@@ -1,306 +1,257 @@
-//! The cgroups that are known, as a tree, and when each is to be looked at anew.
+//! The cgroups that are known, as a tree, and when each is listed and read whole.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::id::Id;
-use super::listing::{Child, SizeNames, printable};
-use super::node::{Found, LATEST, Node, SOONEST};
+use super::list::{Child, SizeNames, printable};
+use super::read::no_figures;
 use super::watch::Watched;
-use crate::snapshot::CgroupVersion;
+use crate::identity::Owner;
+use crate::snapshot::{Cgroup, CgroupVersion, Hugetlb, Reading};
 use crate::units::PageSize;
+
+/// So long a cgroup is new: it is found a moment before its limits are set.
+const NEW: Duration = Duration::from_secs(10);
+
+/// Every cgroup's turn comes once in this time: within 60 s where polls are 6 s apart, the longest default interval.
+const TURN: Duration = Duration::from_secs(54);
+
+/// Which cgroup. Numbers are not used twice, and a parent's is below its children's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Id(u64);
+
+/// A cgroup.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// What was last read of it, as a snapshot shows it but for the parent's index.
+    pub(super) facts: Cgroup,
+    /// Its directory.
+    pub(super) location: PathBuf,
+    pub(super) parent: Option<Id>,
+    /// As its directory was last listed.
+    pub(super) children: BTreeMap<Child, Id>,
+    /// The names of its files, shared by all that have the same.
+    pub(super) names: Arc<[SizeNames]>,
+    /// One for each page size, in the order of the names and of the figures.
+    pub(super) sizes: Vec<Size>,
+    pub(super) watches: Vec<Watched>,
+    found: Duration,
+}
+
+/// What is known of a cgroup for one page size besides its figures.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Size {
+    /// It or one below it has pages mapped or touched, or figures that could not be read.
+    pub(super) in_use: bool,
+    pub(super) limits_watched: bool,
+    /// v2: the count of refusals up to which the cgroups below were looked through.
+    pub(super) followed: Option<u64>,
+}
 
 /// Every known cgroup that has hugetlb files, and the root of the hierarchy.
 #[derive(Debug)]
 pub(super) struct Tree {
-    version: CgroupVersion,
-    /// Each by itself: a list of their own would have room for as many again.
-    nodes: Vec<Option<Box<Node>>>,
-    vacant: Vec<usize>,
-    /// All of them, parents before their children, siblings by name.
-    order: Vec<Id>,
-    /// Whether cgroups came or went since they were put in order.
-    disordered: bool,
-    /// How often they were put in order.
-    edition: u64,
-    /// Those that must be listed again.
-    unlisted: Vec<Id>,
-    /// When each is to be looked at anew, the soonest first.
-    due: BTreeSet<(Duration, Id)>,
+    pub(super) version: CgroupVersion,
+    nodes: HashMap<Id, Box<Node>>,
+    last: Id,
+    /// Those whose directories are listed next.
+    pub(super) unlisted: BTreeSet<Id>,
+    /// When each is read whole.
+    turns: HashMap<Id, Duration>,
+    /// Whether anything is not as it was shown.
+    pub(super) changed: bool,
+}
+
+impl Node {
+    fn new(path: &str, location: PathBuf, inode: u64, parent: Option<Id>, now: Duration) -> Self {
+        let facts = Cgroup {
+            path: path.into(),
+            inode,
+            parent: None,
+            owner: Arc::new(Owner::of(path)),
+            memory_nodes: Reading::Absent,
+            hugetlb: Arc::default(),
+        };
+        Self {
+            facts,
+            location,
+            parent,
+            children: BTreeMap::new(),
+            names: Arc::default(),
+            sizes: Vec::new(),
+            watches: Vec::new(),
+            found: now,
+        }
+    }
+
+    /// The name of its directory.
+    pub(super) fn name(&self) -> &OsStr {
+        self.location.file_name().unwrap_or_default()
+    }
+
+    /// Where a page size stands among its own.
+    pub(super) fn index_of(&self, page_size: PageSize) -> Option<usize> {
+        self.names.iter().position(|names| names.page_size == page_size)
+    }
+
+    /// Whether it is in use for a page size.
+    pub(super) fn is_in_use(&self, page_size: PageSize) -> bool {
+        let size = self.index_of(page_size).and_then(|index| self.sizes.get(index));
+        size.is_some_and(|size| size.in_use)
+    }
+
+    /// What is known for a page size.
+    pub(super) fn size(&mut self, page_size: PageSize) -> Option<&mut Size> {
+        self.index_of(page_size).and_then(|index| self.sizes.get_mut(index))
+    }
 }
 
 impl Tree {
     pub(super) const ROOT: Id = Id(0);
 
-    /// The root alone.
-    pub(super) fn new(
-        version: CgroupVersion,
-        root: &Path,
-        inode: u64,
-        names: Vec<SizeNames>,
-        now: Duration,
-    ) -> Self {
-        let mut tree = Self {
+    /// The root alone, not yet listed.
+    pub(super) fn new(version: CgroupVersion, root: &Path, inode: u64) -> Self {
+        let root = Node::new("/", root.to_owned(), inode, None, Duration::ZERO);
+        Self {
             version,
-            nodes: Vec::new(),
-            vacant: Vec::new(),
-            order: Vec::new(),
-            disordered: true,
-            edition: 0,
-            unlisted: Vec::new(),
-            due: BTreeSet::new(),
-        };
-        let root = Found { path: "/".into(), location: root.to_owned(), inode, parent: None };
-        tree.insert(Node::new(root, version, names.into(), now));
-        tree
+            nodes: HashMap::from([(Self::ROOT, Box::new(root))]),
+            last: Self::ROOT,
+            unlisted: BTreeSet::from([Self::ROOT]),
+            turns: HashMap::new(),
+            changed: true,
+        }
     }
 
     pub(super) fn node(&self, id: Id) -> Option<&Node> {
-        self.nodes.get(id.0)?.as_deref()
+        self.nodes.get(&id).map(|node| &**node)
     }
 
     pub(super) fn node_mut(&mut self, id: Id) -> Option<&mut Node> {
-        self.nodes.get_mut(id.0)?.as_deref_mut()
-    }
-
-    /// All of them, parents before their children.
-    pub(super) fn order(&self) -> &[Id] {
-        &self.order
-    }
-
-    /// Those that have hugetlb files, in the same order.
-    pub(super) fn with_files(&self) -> impl Iterator<Item = Id> {
-        let has_files = |id: &Id| self.node(*id).is_some_and(|node| !node.sizes.is_empty());
-        self.order.iter().copied().filter(has_files)
-    }
-
-    /// Another number whenever there are other cgroups than before.
-    pub(super) fn edition(&self) -> u64 {
-        self.edition
-    }
-
-    /// Notes that what is in a directory has changed.
-    pub(super) fn must_list(&mut self, id: Id) {
-        self.unlisted.push(id);
-    }
-
-    /// The same, and that whoever had no hugetlb files there may have some now.
-    pub(super) fn must_list_anew(&mut self, id: Id) {
-        if let Some(node) = self.node_mut(id) {
-            node.bare.clear();
-        }
-        self.must_list(id);
-    }
-
-    /// Those that must be listed again.
-    pub(super) fn take_unlisted(&mut self) -> Vec<Id> {
-        let mut unlisted = std::mem::take(&mut self.unlisted);
-        unlisted.sort_unstable();
-        unlisted.dedup();
-        unlisted
-    }
-
-    /// Those that are to be looked at anew, parents before their children, each with whether all of it is to be seen: then
-    /// it is listed too.
-    pub(super) fn take_due(&mut self, now: Duration) -> Vec<(Id, bool)> {
-        let mut due = Vec::new();
-        while let Some((_, id)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
-            self.due.pop_first();
-            let Some(node) = self.node_mut(id) else { continue };
-            let whole = node.take_whole(now);
-            due.push((Arc::clone(&node.path), id, whole));
-            if whole {
-                self.must_list_anew(id);
-            }
-        }
-        due.sort_unstable();
-        due.into_iter().map(|(_, id, whole)| (id, whole)).collect()
-    }
-
-    /// Notes that a cgroup was looked at, and in which poll all of its files were read if they were. Those that were found
-    /// together are looked at again at different times; one whose files could not be had, at the next poll.
-    pub(super) fn looked(&mut self, id: Id, all_in: Option<u64>, now: Duration) {
-        let part = u32::try_from(id.0 % 32).unwrap_or_default();
-        let Some(node) = self.node_mut(id) else { return };
-        let age = now.saturating_sub(node.found).clamp(SOONEST, LATEST);
-        let failed = node.has_failed();
-        node.next_look = if failed { now } else { now + age - age * part / 64 };
-        node.looked = all_in.unwrap_or(node.looked);
-        let next = node.next_look;
-        self.due.insert((next, id));
-    }
-
-    /// The version of its hierarchy.
-    pub(super) fn version(&self) -> CgroupVersion {
-        self.version
-    }
-
-    /// The page sizes that the outermost cgroups have files for, which all have.
-    pub(super) fn page_sizes(&self) -> Vec<PageSize> {
-        let outermost = self.outermost().into_iter().filter_map(|id| self.node(id));
-        let names = outermost.flat_map(|node| node.names.iter().map(|names| names.page_size));
-        names.collect::<BTreeSet<_>>().into_iter().collect()
+        self.nodes.get_mut(&id).map(|node| &mut **node)
     }
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.nodes.len() - self.vacant.len()
+        self.nodes.len()
     }
 
-    /// Adds a cgroup below another.
-    pub(super) fn add(
-        &mut self,
-        parent: Id,
-        child: &Child,
-        names: &[SizeNames],
-        now: Duration,
-    ) -> Option<Id> {
-        let above = self.node(parent)?;
-        let separator = if &*above.path == "/" { "" } else { "/" };
-        let path = format!("{}{separator}{}", above.path, printable(child.name.as_bytes()));
-        let alike = above.children.first().and_then(|sibling| self.node(*sibling));
-        let alike = [alike, Some(above)].into_iter().flatten().find(|node| *node.names == *names);
-        let names = alike.map_or_else(|| names.into(), |alike| Arc::clone(&alike.names));
-        let found = Found {
-            path: path.into(),
-            location: above.location.join(&child.name),
-            inode: child.inode,
-            parent: Some(parent),
-        };
-        let id = self.insert(Node::new(found, self.version, names, now));
-        let siblings = &self.node(parent)?.children;
-        let name = |sibling: &Id| self.node(*sibling).map(Node::name);
-        let place = siblings.partition_point(|sibling| name(sibling) < Some(&*child.name));
-        self.node_mut(parent)?.children.insert(place, id);
-        Some(id)
+    /// All of them, parents before their children.
+    pub(super) fn ids(&self) -> BTreeSet<Id> {
+        self.nodes.keys().copied().collect()
     }
 
-    fn insert(&mut self, node: Node) -> Id {
-        self.disordered = true;
-        let now = node.found;
-        let id = match self.vacant.pop().map(Id) {
-            Some(id) => {
-                if let Some(place) = self.nodes.get_mut(id.0) {
-                    *place = Some(Box::new(node));
-                }
-                id
-            }
-            None => {
-                self.nodes.push(Some(Box::new(node)));
-                Id(self.nodes.len() - 1)
-            }
-        };
-        self.due.insert((now, id));
-        id
-    }
-
-    /// Its files are others than before; what was watched of those is to be ended.
-    pub(super) fn rename_files(
-        &mut self,
-        id: Id,
-        names: Vec<SizeNames>,
-        now: Duration,
-    ) -> Vec<Watched> {
-        let version = self.version;
-        let Some(node) = self.node_mut(id) else { return Vec::new() };
-        let ended = node.rename_files(names, version).collect();
-        self.disordered = true;
-        self.must_look(id, now);
-        ended
-    }
-
-    /// Notes that a cgroup is to be looked at next.
-    pub(super) fn must_look(&mut self, id: Id, now: Duration) {
-        let Some(node) = self.node_mut(id) else { return };
-        let was_due = std::mem::replace(&mut node.next_look, now);
-        self.due.remove(&(was_due, id));
-        self.due.insert((now, id));
-    }
-
-    /// Notes that the cgroups above one that uses pages of a size may too, whatever was read of them: between two readings
-    /// all can have changed. So the next poll comes to it.
-    pub(super) fn must_reach(&mut self, id: Id, page_size: PageSize) {
-        let mut above = self.node(id).and_then(|node| node.parent);
-        while let Some(node) = above.and_then(|id| self.node_mut(id)) {
-            if let Some((_, size)) = node.size_of(page_size) {
-                size.in_use = true;
-            }
-            above = node.parent;
-        }
-    }
-
-    /// Takes a cgroup out, with all below it; what of them was watched is to be ended.
-    pub(super) fn remove(&mut self, id: Id) -> Vec<Watched> {
-        let mut ended = Vec::new();
-        if let Some(parent) = self.node(id).and_then(|node| node.parent)
-            && let Some(parent) = self.node_mut(parent)
-        {
-            parent.children.retain(|child| *child != id);
-        }
-        let mut pending = vec![id];
-        while let Some(id) = pending.pop() {
-            if let Some(node) = self.nodes.get_mut(id.0).and_then(Option::take) {
-                self.vacant.push(id.0);
-                self.due.remove(&(node.next_look, id));
-                pending.extend(node.children);
-                ended.extend(node.watches.into_all());
-            }
-        }
-        self.disordered = true;
-        ended
-    }
-
-    /// Puts them in order again; false if they are.
-    pub(super) fn put_in_order(&mut self) -> bool {
-        if !std::mem::take(&mut self.disordered) {
-            return false;
-        }
-        let mut order = std::mem::take(&mut self.order);
-        order.clear();
-        let mut pending = vec![Self::ROOT];
-        while let Some(id) = pending.pop() {
-            if let Some(node) = self.node(id) {
-                order.push(id);
-                pending.extend(node.children.iter().rev());
-            }
-        }
-        self.order = order;
-        self.edition += 1;
-        true
-    }
-
-    /// The child of that name.
-    pub(super) fn child(&self, parent: Id, child: &Child) -> Option<(Id, &Node)> {
-        let siblings = &self.node(parent)?.children;
-        let place = siblings
-            .binary_search_by(|sibling| {
-                self.node(*sibling).map(Node::name).cmp(&Some(&*child.name))
-            })
-            .ok()?;
-        let id = *siblings.get(place)?;
-        Some((id, self.node(id)?))
+    pub(super) fn children(&self, id: Id) -> Vec<Id> {
+        self.node(id).into_iter().flat_map(|node| node.children.values().copied()).collect()
     }
 
     /// The outermost cgroups that have hugetlb files: v1's root, and on v2, whose root has none, those below it.
     pub(super) fn outermost(&self) -> Vec<Id> {
         match self.node(Self::ROOT) {
-            Some(root) if root.names.is_empty() => root.children.clone(),
+            Some(root) if root.names.is_empty() => self.children(Self::ROOT),
             Some(_) => vec![Self::ROOT],
             None => Vec::new(),
         }
     }
 
     /// A cgroup and all above it, the innermost first.
-    pub(super) fn chain(&self, id: Id) -> impl Iterator<Item = (Id, &Node)> {
+    pub(super) fn chain(&self, id: Id) -> impl Iterator<Item = &Node> {
+        std::iter::successors(self.node(id), |node| self.node(node.parent?))
+    }
+
+    /// Adds a cgroup below another; it has no files until it is listed.
+    pub(super) fn add(&mut self, parent: Id, child: &Child, now: Duration) -> Option<Id> {
+        let above = self.node(parent)?;
+        let separator = if &*above.facts.path == "/" { "" } else { "/" };
+        let path = format!("{}{separator}{}", above.facts.path, printable(child.name.as_bytes()));
+        let location = above.location.join(&child.name);
+        self.last = Id(self.last.0 + 1);
+        let node = Node::new(&path, location, child.inode, Some(parent), now);
+        self.nodes.insert(self.last, Box::new(node));
+        Some(self.last)
+    }
+
+    /// Sets which files a cgroup has. Where they are others than before, nothing of it is known any more.
+    pub(super) fn set_names(&mut self, id: Id, names: Vec<SizeNames>) {
+        let Some(node) = self.node(id).filter(|node| *node.names != *names) else { return };
+        let parent = node.parent.and_then(|parent| self.node(parent));
+        let sibling = parent.and_then(|parent| self.node(*parent.children.values().next()?));
+        let alike = [sibling, parent].into_iter().flatten().find(|node| *node.names == *names);
+        let names = alike.map_or_else(|| names.into(), |alike| Arc::clone(&alike.names));
+        let version = self.version;
+        let Some(node) = self.node_mut(id) else { return };
+        node.sizes = vec![Size::default(); names.len()];
+        node.facts.hugetlb = names.iter().map(|it| no_figures(it.page_size, version)).collect();
+        node.names = names;
+        self.changed = true;
+        self.must_read(id);
+    }
+
+    /// Sets what was read of one size. A snapshot that holds the figures of before keeps them.
+    pub(super) fn set_figures(&mut self, id: Id, index: usize, figures: Hugetlb) {
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        if node.facts.hugetlb.get(index) != Some(&figures)
+            && let Some(place) = Arc::make_mut(&mut node.facts.hugetlb).get_mut(index)
+        {
+            *place = figures;
+            self.changed = true;
+        }
+    }
+
+    /// Takes a cgroup out, with all below it; what of them was watched is to be ended.
+    pub(super) fn remove(&mut self, id: Id) -> Vec<Watched> {
+        let mut ended = Vec::new();
+        let parent = self.node(id).and_then(|node| node.parent);
+        if let Some(parent) = parent.and_then(|parent| self.node_mut(parent)) {
+            parent.children.retain(|_, child| *child != id);
+        }
+        let mut pending = vec![id];
+        while let Some(id) = pending.pop() {
+            let Some(node) = self.nodes.remove(&id) else { continue };
+            self.turns.remove(&id);
+            self.changed |= !node.names.is_empty();
+            pending.extend(node.children.into_values());
+            ended.extend(node.watches);
+        }
+        ended
+    }
+
+    /// Has a cgroup read whole at the next opportunity.
+    pub(super) fn must_read(&mut self, id: Id) {
+        self.turns.insert(id, Duration::ZERO);
+    }
+
+    /// Has all of them listed and read whole.
+    pub(super) fn must_read_all(&mut self) {
+        self.unlisted = self.ids();
+        self.turns = self.unlisted.iter().map(|id| (*id, Duration::ZERO)).collect();
+    }
+
+    /// Those that are read whole now, parents before their children.
+    pub(super) fn due(&self, now: Duration) -> BTreeSet<Id> {
+        self.turns.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect()
+    }
+
+    /// Schedules the next time that a cgroup is read whole after it was: at the next poll while it is new, else in its turn.
+    /// Turns are spread by number, so that those found together don't come together.
+    pub(super) fn was_read(&mut self, id: Id, now: Duration) {
+        let is_new = self.node(id).is_some_and(|node| now.saturating_sub(node.found) < NEW);
+        let part = u32::try_from(id.0 % 32).unwrap_or_default();
+        let since = (now + TURN - TURN * part / 32).as_millis() % TURN.as_millis();
+        let since = Duration::from_millis(u64::try_from(since).unwrap_or_default());
+        self.turns.insert(id, if is_new { now } else { now + TURN - since });
+    }
+
+    /// Notes that a cgroup is in use, and so those above it, whatever was read of them: all may have changed between two
+    /// readings. So the next descent comes to it.
+    pub(super) fn must_reach(&mut self, id: Id, page_size: PageSize) {
         let mut next = Some(id);
-        std::iter::from_fn(move || {
-            let id = next?;
-            let node = self.node(id)?;
+        while let Some(node) = next.and_then(|id| self.node_mut(id)) {
+            node.size(page_size).into_iter().for_each(|size| size.in_use = true);
             next = node.parent;
-            Some((id, node))
-        })
+        }
     }
 }

@@ -21,6 +21,7 @@ use std::io::{self, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use nix::errno::Errno;
 
@@ -217,7 +218,8 @@ impl Scan {
             return false;
         }
         let (mut files, mut problems) = (KernelFiles::default(), Problems::default());
-        let cgroups = Cgroups::default().read(&Asked::once(roots), &mut files, &mut problems);
+        let asked = Asked { roots, now: Duration::ZERO, pools: &[], names: Arc::default() };
+        let cgroups = Cgroups::default().read(&asked, &mut files, &mut problems);
         cgroups
             .iter()
             .any(|cgroup| matches!(&*cgroup.owner, Owner::Container(found) if other(&found.id)))

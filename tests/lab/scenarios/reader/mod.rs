@@ -17,7 +17,7 @@ use node::Node;
 
 pub const BOTH: &[Named] = &[
     ("a_reader_that_stays_reads_what_a_new_one_reads", random),
-    ("a_reader_without_descriptors_reads_the_same", random_without_descriptors),
+    ("a_reader_that_nothing_notifies_reads_the_same", random_without_notifications),
 ];
 
 /// Of a poll, as short as the schedule of looks allows: else everything would be looked at anew by itself.
@@ -33,14 +33,14 @@ const FLICKERED: u32 = 20;
 const LONG: Duration = Duration::from_secs(601);
 
 fn random(lab: &Lab) {
-    compare(lab, 4096);
+    compare(lab, Resident::new(roots(lab)));
 }
 
-fn random_without_descriptors(lab: &Lab) {
-    compare(lab, 2);
+fn random_without_notifications(lab: &Lab) {
+    compare(lab, Resident::without_notifications(roots(lab)));
 }
 
-fn compare(lab: &Lab, most_kept: usize) {
+fn compare(lab: &Lab, mut resident: Resident) {
     let seed = std::env::var("HUGETLB_LAB_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
@@ -49,7 +49,6 @@ fn compare(lab: &Lab, most_kept: usize) {
     println!("seed {seed}");
     let steps = if evidence::is_long() { 4000 } else { 400 };
     let roots = roots(lab);
-    let mut resident = Resident::new(roots.clone(), most_kept);
     let mut node = Node::new(lab, seed);
     let mut now = Duration::ZERO;
     resident.read(now);
