@@ -61,6 +61,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     }
     let mut signals = Signals::new()?;
     let started = Instant::now();
+    let node = config.node();
     let interval = config.poll_interval.duration();
     let (views, view) = watch::channel(None);
     let (end, ending) = watch::channel(false);
@@ -81,7 +82,7 @@ pub async fn run(config: Config) -> Result<(), AgentError> {
     };
     let reader = Reader::resident(config.roots, most_kept());
     let pace = Pace::new(interval, config.adaptive);
-    let poller = Poller::new(reader, slots, config.thresholds, pace, started);
+    let poller = Poller::new(node, reader, slots, config.thresholds, pace, started);
     let mut polling = Polling::start(poller, views)?;
     let result = tokio::select! {
         signal = signals.wait() => {

@@ -73,6 +73,7 @@ pub(super) struct Slots {
 
 /// The loop.
 pub(super) struct Poller {
+    node: Option<Arc<str>>,
     reader: Reader,
     slots: Slots,
     history: History,
@@ -141,6 +142,7 @@ impl Slots {
 
 impl Poller {
     pub(super) fn new(
+        node: Option<Arc<str>>,
         reader: Reader,
         slots: Slots,
         thresholds: Thresholds,
@@ -148,6 +150,7 @@ impl Poller {
         started: Instant,
     ) -> Self {
         Self {
+            node,
             reader,
             slots,
             history: History::new(Retention::default()),
@@ -268,7 +271,7 @@ impl Poller {
             next: self.pace.interval(taken.since_start),
             process: self.process.read(),
         };
-        View { snapshot, assessment, incidents, poll }
+        View { node: self.node.clone(), snapshot, assessment, incidents, poll }
     }
 
     /// A source that fails is logged once, and once when it is well again.

@@ -28,6 +28,7 @@ use cgroups::{Asked, Cgroups};
 use kernel_file::KernelFiles;
 use pools::Pools;
 
+pub use host::name as host_name;
 pub use kubelet::{Answer, Endpoint, Kubelet, KubeletUrl, parse_quantity, read_pods};
 pub use mappings::{of_processes as mappings_of, scan as scan_mappings};
 pub use pods::scan as scan_names;
