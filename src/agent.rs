@@ -100,6 +100,7 @@ async fn serve(
     end: impl Future<Output = &'static str>,
 ) -> Result<(), AgentError> {
     let started = Instant::now();
+    let node = config.node();
     let interval = config.poll_interval.duration();
     let (views, view) = watch::channel(None);
     let (ended, ending) = watch::channel(false);
@@ -121,7 +122,7 @@ async fn serve(
     };
     let reader = Reader::resident(config.roots);
     let pace = Pace::new(interval, config.adaptive);
-    let poller = Poller::new(reader, slots, config.thresholds, pace, started);
+    let poller = Poller::new(node, reader, slots, config.thresholds, pace, started);
     let mut polling = Polling::start(poller, views)?;
     let result = tokio::select! {
         cause = end => {

@@ -82,6 +82,7 @@ impl Assessing {
     /// What the poll of this number has to show.
     pub fn view(&self, number: u64) -> View {
         View {
+            node: None,
             snapshot: self.snapshot.clone(),
             assessment: self.assess(),
             incidents: Incidents::default(),

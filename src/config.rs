@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Uri;
@@ -12,7 +13,7 @@ use crate::assessment::Thresholds;
 #[cfg(feature = "scratch-probe")]
 use crate::probe::Terms;
 use crate::snapshot::Target;
-use crate::sources::{Endpoint, Roots};
+use crate::sources::{Endpoint, Roots, host_name};
 
 /// A port that nothing else asks for in the lists of exporters and of Kubernetes.
 const DEFAULT_PORT: u16 = 10270;
@@ -20,6 +21,8 @@ const DEFAULT_PORT: u16 = 10270;
 /// Everything `serve` needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// What the node is called, where the user says it.
+    pub node_name: Option<String>,
     /// Where to listen, at least one.
     pub listen: Vec<ListenAddress>,
     /// Where the metrics are.
@@ -40,6 +43,13 @@ pub struct Config {
     pub mappings: Option<Interval>,
     /// How to probe; nothing where it is not to be done.
     pub probe: Option<ProbeConfig>,
+}
+
+impl Config {
+    /// The node's name: what the user says, else the host's.
+    pub fn node(&self) -> Option<Arc<str>> {
+        self.node_name.as_deref().map(Arc::from).or_else(|| host_name(&self.roots.proc))
+    }
 }
 
 /// How limits are probed.
@@ -67,6 +77,11 @@ pub struct KubeletConfig {
     pub endpoint: Endpoint,
     /// How often.
     pub interval: Interval,
+}
+
+/// The node's name as a pod's spec usually hands it down (`fieldRef: spec.nodeName`).
+pub fn node_name_of_environment() -> Option<String> {
+    std::env::var("NODE_NAME").ok().filter(|name| !name.is_empty())
 }
 
 /// Whether the environment says that this is a container in a pod: the kubelet tells every one where the API server is.

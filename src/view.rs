@@ -1,5 +1,6 @@
 //! What one poll has to show: the facts, what was made of them, and how the poll went.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::assessment::Assessment;
@@ -9,6 +10,8 @@ use crate::snapshot::{Process, Reading, Snapshot};
 /// Everything a rendering may use.
 #[derive(Debug, Clone)]
 pub struct View {
+    /// The node's name; nothing where neither the user nor the system says it.
+    pub node: Option<Arc<str>>,
     /// The facts.
     pub snapshot: Snapshot,
     /// What was made of them.

@@ -1,5 +1,6 @@
 //! A report's look at the node: once more, without the loop.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -15,6 +16,8 @@ use crate::view::{Poll, View};
 /// What a report is to be made of.
 #[derive(Debug)]
 pub struct Looking {
+    /// What the node is called, where that is known.
+    pub node: Option<Arc<str>>,
     /// Where the files are.
     pub roots: Roots,
     /// What to show, and of what to speak.
@@ -31,6 +34,7 @@ impl Looking {
     /// Looking at the files below these roots, twice without a pause.
     pub fn at(roots: Roots) -> Self {
         Self {
+            node: None,
             roots,
             thresholds: Thresholds::default(),
             kubelet: None,
@@ -43,7 +47,7 @@ impl Looking {
 /// Two looks at the node, for a report: what is found in both is believed. Waits for names, and holds
 /// nothing back for want of one.
 pub fn look(looking: Looking) -> View {
-    let Looking { roots, thresholds, kubelet, at_mappings, apart } = looking;
+    let Looking { node, roots, thresholds, kubelet, at_mappings, apart } = looking;
     let mappings = at_mappings.then(|| scan_mappings(&roots, &AtomicU32::default()));
     let mut aside = Aside { names: scan_names(&roots), mappings, ..Aside::default() };
     if let Some(endpoint) = kubelet {
@@ -68,7 +72,7 @@ pub fn look(looking: Looking) -> View {
             next: apart,
             process: Reading::Absent,
         };
-        View { snapshot, assessment, incidents: Incidents::default(), poll }
+        View { node: node.clone(), snapshot, assessment, incidents: Incidents::default(), poll }
     };
     look(1);
     #[expect(clippy::disallowed_methods, reason = "a report has nothing else to do meanwhile")]

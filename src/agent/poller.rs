@@ -21,7 +21,7 @@ use super::mappings::MappingSlot;
 use super::names::NameSlot;
 use super::pace::Pace;
 use super::prober::ProbeSlot;
-use crate::assessment::{Changes, Findings, Severity, Thresholds, assess};
+use crate::assessment::{Changes, Finding, Findings, Severity, Thresholds, assess};
 use crate::history::{History, Retention};
 use crate::incidents::Recorder;
 use crate::snapshot::{Health, Snapshot, Source, Taken};
@@ -73,6 +73,7 @@ pub(super) struct Slots {
 
 /// The loop.
 pub(super) struct Poller {
+    node: Option<Arc<str>>,
     reader: Reader,
     slots: Slots,
     history: History,
@@ -141,6 +142,7 @@ impl Slots {
 
 impl Poller {
     pub(super) fn new(
+        node: Option<Arc<str>>,
         reader: Reader,
         slots: Slots,
         thresholds: Thresholds,
@@ -148,6 +150,7 @@ impl Poller {
         started: Instant,
     ) -> Self {
         Self {
+            node,
             reader,
             slots,
             history: History::new(Retention::default()),
@@ -268,7 +271,7 @@ impl Poller {
             next: self.pace.interval(taken.since_start),
             process: self.process.read(),
         };
-        View { snapshot, assessment, incidents, poll }
+        View { node: self.node.clone(), snapshot, assessment, incidents, poll }
     }
 
     /// A source that fails is logged once, and once when it is well again.
@@ -297,23 +300,30 @@ fn processor_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }
 
-/// A finding is logged once when it is raised, with its figures, and once when it is cleared.
+/// A finding is logged once when it is raised, with its figures, once when its severity changes, and once when it is
+/// cleared.
 fn log_changes(changes: &Changes) {
-    for finding in &changes.raised {
-        let figures: Vec<String> = finding
-            .figures
-            .iter()
-            .map(|figure| format!("{}={}", figure.name, figure.value))
-            .collect();
-        let (name, figures) = (finding.name, figures.join(" "));
-        let (sentence, remedy) = (&finding.sentence, &finding.remedy);
-        match finding.severity {
-            Severity::Critical => tracing::error!(finding = name, figures, remedy, "{sentence}"),
-            Severity::Warning => tracing::warn!(finding = name, figures, remedy, "{sentence}"),
-            Severity::Info => tracing::info!(finding = name, figures, remedy, "{sentence}"),
-        }
+    changes.raised.iter().for_each(|finding| log_finding(finding, ""));
+    for finding in &changes.changed {
+        log_finding(finding, &format!("now {}: ", finding.severity));
     }
     for finding in &changes.cleared {
         tracing::info!(finding = finding.name, "cleared: {}", finding.sentence);
+    }
+}
+
+fn log_finding(finding: &Finding, before: &str) {
+    let figures: Vec<String> =
+        finding.figures.iter().map(|figure| format!("{}={}", figure.name, figure.value)).collect();
+    let (name, figures) = (finding.name, figures.join(" "));
+    let (sentence, remedy) = (&finding.sentence, &finding.remedy);
+    match finding.severity {
+        Severity::Critical => {
+            tracing::error!(finding = name, figures, remedy, "{before}{sentence}");
+        }
+        Severity::Warning => {
+            tracing::warn!(finding = name, figures, remedy, "{before}{sentence}");
+        }
+        Severity::Info => tracing::info!(finding = name, figures, remedy, "{before}{sentence}"),
     }
 }

@@ -16,7 +16,7 @@ mod services;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::history::{Grant, History, Refusals, Tally};
+use crate::history::{Fault, Grant, History, Refusals, Tally};
 use crate::identity::{ContainerId, QosClass, Runtime};
 use crate::snapshot::{Hugetlb, Limit, NumaUsage, Reading, Snapshot};
 use crate::units::{Bytes, PageSize};
@@ -152,6 +152,8 @@ pub struct TenantSize {
     pub numa_usage: Reading<Vec<NumaUsage>>,
     /// The same failures by what was refused; absent where the counters are.
     pub refusals: Reading<Refusals>,
+    /// The last touch that was refused; hardly ever there.
+    pub fault: Option<Box<Fault>>,
     /// What is to be expected; of a container with several instances, of all.
     pub outlook: Outlook,
     /// What became of the grant; of a container, the newest instance's.
@@ -237,6 +239,7 @@ impl TenantSize {
                 .failures
                 .total()
                 .map(|_| tally.map(|tally| tally.refusals).unwrap_or_default()),
+            fault: tally.and_then(|tally| tally.fault).map(Box::new),
             outlook: Outlook::default(),
             grant: Grant::default(),
         }
@@ -255,6 +258,7 @@ impl TenantSize {
             last_failure: tally.last_failure,
             numa_usage: Reading::Absent,
             refusals: Reading::Present(tally.refusals),
+            fault: tally.fault.map(Box::new),
             outlook: Outlook::default(),
             grant: Grant::default(),
         }
@@ -262,7 +266,13 @@ impl TenantSize {
 
     /// Our own pod: what it is refused our own probe was refused, and that is nobody's failure.
     fn without_refusals(self) -> Self {
-        Self { failures: Reading::Absent, refusals: Reading::Absent, last_failure: None, ..self }
+        Self {
+            failures: Reading::Absent,
+            refusals: Reading::Absent,
+            fault: None,
+            last_failure: None,
+            ..self
+        }
     }
 
     /// The most it can use as things are: what it uses and what is left to it.
@@ -274,6 +284,12 @@ impl TenantSize {
             (Reading::Failed, _) | (_, Reading::Failed) => Reading::Failed,
             _ => Reading::Absent,
         }
+    }
+
+    /// Adds what another instance or an earlier one was refused.
+    fn add_fault(&mut self, other: Option<Fault>) {
+        let own = self.fault.as_deref().copied();
+        self.fault = Fault::later(own, other).map(Box::new);
     }
 
     /// What it has mapped or touched, as far as it is known.

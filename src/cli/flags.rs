@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::assessment::Thresholds;
-use crate::config::{Config, Interval, ListenAddress, TelemetryPath};
+use crate::config::{Config, Interval, ListenAddress, TelemetryPath, node_name_of_environment};
 use crate::probe::Order;
 use crate::sources::Roots;
 pub(super) use commands::{Colour, DemoFlags, FitWish, Form, Output, Report, Try};
@@ -149,6 +149,16 @@ pub(super) struct Flags {
         value_name = "FILE"
     )]
     web_config: Option<PathBuf>,
+    /// What the page and the report call this node; unless given the variable NODE_NAME, else the host's name
+    #[arg(
+        long = "node.name",
+        env = "HUGETLB_EXPORTER_NODE_NAME",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Collection",
+        value_name = "NAME"
+    )]
+    node_name: Option<String>,
     /// How often the kernel is asked
     #[arg(
         long = "poll.interval",
@@ -296,7 +306,9 @@ impl Flags {
 impl From<Flags> for Config {
     fn from(flags: Flags) -> Self {
         let flags = flags.or_listen(ListenAddress::EVERYWHERE);
+        let named = flags.node_name.filter(|name| !name.is_empty());
         Self {
+            node_name: named.or_else(node_name_of_environment),
             listen: flags.listen,
             telemetry_path: flags.telemetry_path,
             web_config: flags.web_config,

@@ -28,6 +28,7 @@ pub(super) fn run(report: &Report, flags: Flags) -> anyhow::Result<ExitCode> {
     let config = Config::from(flags);
     let waiting = Waiting::until("looking at this node");
     let mut view = agent::look(Looking {
+        node: config.node(),
         roots: config.roots,
         thresholds: config.thresholds,
         kubelet: config.kubelet.map(|kubelet| kubelet.endpoint),

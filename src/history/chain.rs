@@ -7,6 +7,8 @@ use crate::units::Bytes;
 /// A cgroup and all above it, for one page size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Chain {
+    /// The least fault limit, its own or one above.
+    pub(super) limit: Reading<Limit>,
     /// The least that a fault limit leaves to touch.
     pub(super) room: Room,
     /// Whether any reservation limit here, above or below is finite, or unknown: then a refusal may be that
@@ -44,6 +46,7 @@ impl Chains {
                     all.place(snapshot, cgroup, hugetlb).and_then(|place| all.chains.get(place));
                 let own = Chain::own(hugetlb);
                 let chain = above.map_or(own, |above| Chain {
+                    limit: own.limit.least(above.limit),
                     room: own.room.min(above.room),
                     may_refuse_mappings: own.may_refuse_mappings || above.may_refuse_mappings,
                 });
@@ -76,6 +79,7 @@ impl Chains {
                     parent.may_refuse_mappings |= own.may_refuse_mappings;
                     if is_inner {
                         parent.room = parent.room.min(own.room);
+                        parent.limit = parent.limit.least(own.limit);
                     }
                 }
             }
@@ -113,7 +117,7 @@ impl Chain {
             Reading::Absent => false,
             Reading::Failed => true,
         };
-        Self { room, may_refuse_mappings }
+        Self { limit: hugetlb.limit, room, may_refuse_mappings }
     }
 }
 

@@ -25,7 +25,7 @@ use chain::Chains;
 pub use grant::Grant;
 pub use record::Living;
 use record::{InstanceRecord, PodRecord, See};
-pub use refusals::Refusals;
+pub use refusals::{Fault, Refusals};
 
 /// How long and how much is remembered.
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +85,8 @@ pub struct Tally {
     pub last_failure: Option<SystemTime>,
     /// The same failures by what was refused.
     pub refusals: Refusals,
+    /// The last touch that was refused.
+    pub fault: Option<Fault>,
 }
 
 /// What is left of a container's dead.
@@ -259,6 +261,7 @@ impl Tally {
             peak: self.peak.max(other.peak),
             last_failure: self.last_failure.max(other.last_failure),
             refusals: self.refusals.with(other.refusals),
+            fault: Fault::later(self.fault, other.fault),
         }
     }
 }

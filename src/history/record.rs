@@ -83,6 +83,7 @@ impl Record {
             peak: self.peak,
             last_failure: self.watch.last,
             refusals: self.watch.refusals,
+            fault: self.watch.fault.as_deref().copied(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::chain::Chain;
 use super::counter::{Counter, Growth};
-use crate::snapshot::{Failures, Hugetlb, Reading};
+use crate::snapshot::{Failures, Hugetlb, Limit, Reading};
 use crate::units::Bytes;
 
 /// A killed process's pages come back soon, but perhaps between two polls; and a poll that the refusal itself made comes
@@ -25,10 +25,19 @@ pub struct Refusals {
     pub reservations: u64,
     /// One of the two; the kernel's figures do not tell which.
     pub ambiguous: u64,
-    /// When a touch was last seen to be refused.
-    pub last_fault: Option<Duration>,
     /// When a refusal was last seen that may be either.
     pub last_ambiguous: Option<Duration>,
+}
+
+/// A refused touch, and what held just before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// When it was seen.
+    pub at: Duration,
+    /// The least limit of what may be touched, of the cgroup or of one above.
+    pub limit: Reading<Limit>,
+    /// What the cgroup had mapped, as far as it was known.
+    pub mapped: Option<Bytes>,
 }
 
 /// A moment, by both clocks.
@@ -45,13 +54,24 @@ pub(super) struct Watch {
     first: Counter,
     /// v1's rsvd.failcnt.
     second: Counter,
-    /// Of the last poll: what was used, and whether the limits left a page.
-    before: Option<(Bytes, bool)>,
+    before: Option<Before>,
     /// Hardly ever there, and half as long as all else.
     undecided: Option<Box<Undecided>>,
     pub(super) refusals: Refusals,
+    /// The last one. Hardly ever there, too.
+    pub(super) fault: Option<Box<Fault>>,
     pub(super) total: u64,
     pub(super) last: Option<SystemTime>,
+}
+
+/// Of the last poll.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    usage: Bytes,
+    mapped: Bytes,
+    limit: Reading<Limit>,
+    /// Whether the limits left a page.
+    had_room: bool,
 }
 
 /// Refusals that wait for what happens next.
@@ -64,7 +84,8 @@ struct Undecided {
     polls_left: u8,
     /// When the first of them was seen.
     since: Duration,
-    at: Option<Duration>,
+    /// The last of them, if it was a touch.
+    last: Option<Fault>,
 }
 
 impl Watch {
@@ -75,6 +96,7 @@ impl Watch {
             before: None,
             undecided: None,
             refusals: Refusals::default(),
+            fault: None,
             total: 0,
             last: None,
         }
@@ -84,14 +106,20 @@ impl Watch {
     pub(super) fn take_in(&mut self, hugetlb: &Hugetlb, chain: Chain, now: Now) {
         let usage = hugetlb.usage.present();
         let has_room = chain.room.has(hugetlb.page_size.bytes());
+        let mapped = hugetlb.reserved.present().max(usage);
+        let fault = Fault {
+            at: now.since_start,
+            limit: self.before.map_or(chain.limit, |before| before.limit),
+            mapped: mapped.max(self.before.map(|before| before.mapped)),
+        };
         match hugetlb.failures {
             Failures::V2 { hierarchical: Reading::Present(raw), .. } => {
                 let growth = self.first.count(raw);
                 self.note(growth, now);
                 if chain.may_refuse_mappings {
-                    self.wonder(growth, has_room, now);
+                    self.wonder(growth, has_room, fault);
                 } else {
-                    self.refusals.add_faults(growth.by, growth.now.then_some(now.since_start));
+                    self.add_faults(growth.by, growth.now.then_some(fault));
                 }
             }
             Failures::V2 { .. } => {}
@@ -99,17 +127,22 @@ impl Watch {
                 if let Reading::Present(raw) = faults {
                     let growth = self.first.count(raw);
                     self.note(growth, now);
-                    self.refusals.add_faults(growth.by, growth.now.then_some(now.since_start));
+                    self.add_faults(growth.by, growth.now.then_some(fault));
                 }
                 if let Reading::Present(raw) = reservations {
                     let growth = self.second.count(raw);
                     self.note(growth, now);
-                    self.wonder(growth, has_room, now);
+                    self.wonder(growth, has_room, fault);
                 }
             }
         }
         self.decide(usage, now.since_start);
-        self.before = usage.map(|usage| (usage, has_room));
+        self.before = usage.map(|usage| Before {
+            usage,
+            mapped: mapped.unwrap_or(usage),
+            limit: chain.limit,
+            had_room: has_room,
+        });
     }
 
     /// The cgroup is gone, and with it whatever it used.
@@ -127,7 +160,7 @@ impl Watch {
     }
 
     /// Refusals of one kind or the other.
-    fn wonder(&mut self, growth: Growth, has_room: bool, now: Now) {
+    fn wonder(&mut self, growth: Growth, has_room: bool, fault: Fault) {
         if growth.by == 0 {
             return;
         }
@@ -136,29 +169,38 @@ impl Watch {
             self.refusals.ambiguous = self.refusals.ambiguous.saturating_add(growth.by);
             return;
         }
-        let (usage_before, had_room) = self.before.unwrap_or_default();
+        let before = self.before.map(|before| (before.usage, before.had_room));
+        let (usage_before, had_room) = before.unwrap_or_default();
         let fresh = Undecided {
             count: 0,
             usage_before,
             had_room: true,
             polls_left: POLLS_TO_FALL,
-            since: now.since_start,
-            at: None,
+            since: fault.at,
+            last: None,
         };
         let undecided = self.undecided.get_or_insert_with(|| Box::new(fresh));
         undecided.count = undecided.count.saturating_add(growth.by);
         undecided.had_room &= had_room && has_room;
-        undecided.at = Some(now.since_start);
+        undecided.last = Some(fault);
+    }
+
+    fn add_faults(&mut self, count: u64, last: Option<Fault>) {
+        if count > 0 {
+            self.refusals.faults = self.refusals.faults.saturating_add(count);
+            // Those that were decided upon later may have been earlier.
+            self.fault = Fault::later(self.fault.as_deref().copied(), last).map(Box::new);
+        }
     }
 
     fn decide(&mut self, usage: Option<Bytes>, now: Duration) {
         let Some(mut undecided) = self.undecided.take() else { return };
-        let (count, at) = (undecided.count, undecided.at);
+        let (count, last) = (undecided.count, undecided.last);
         let before = undecided.usage_before;
         // What can't be read may have been full, and need not have fallen.
         undecided.had_room &= usage.is_some();
         if before > Bytes::ZERO && usage.is_some_and(|usage| usage.0 <= before.0 / 2) {
-            self.refusals.add_faults(count, at);
+            self.add_faults(count, last);
         } else if undecided.polls_left > 0 || !undecided.is_old(now) {
             undecided.polls_left = undecided.polls_left.saturating_sub(1);
             self.undecided = Some(undecided);
@@ -166,7 +208,7 @@ impl Watch {
             self.refusals.reservations = self.refusals.reservations.saturating_add(count);
         } else {
             self.refusals.ambiguous = self.refusals.ambiguous.saturating_add(count);
-            self.refusals.last_ambiguous = at;
+            self.refusals.last_ambiguous = last.map(|last| last.at);
         }
     }
 }
@@ -178,21 +220,20 @@ impl Undecided {
     }
 }
 
-impl Refusals {
-    fn add_faults(&mut self, count: u64, at: Option<Duration>) {
-        if count > 0 {
-            self.faults = self.faults.saturating_add(count);
-            self.last_fault = self.last_fault.max(at);
-        }
+impl Fault {
+    /// The later one.
+    pub fn later(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        if other.map(|fault| fault.at) > one.map(|fault| fault.at) { other } else { one }
     }
+}
 
+impl Refusals {
     /// Both together.
     pub fn with(self, other: Self) -> Self {
         Self {
             faults: self.faults.saturating_add(other.faults),
             reservations: self.reservations.saturating_add(other.reservations),
             ambiguous: self.ambiguous.saturating_add(other.ambiguous),
-            last_fault: self.last_fault.max(other.last_fault),
             last_ambiguous: self.last_ambiguous.max(other.last_ambiguous),
         }
     }

@@ -272,4 +272,12 @@ fn a_container_of_cruns_has_no_more_room_than_the_cgroup_inside_it() {
     let living = history.living(&container(1)).and_then(|living| living.size(page_size()));
     let refusals = living.expect("it lives").0.refusals;
     assert_eq!((refusals.reservations, refusals.ambiguous), (0, 1), "its own limit leaves no page");
+    let snapshot = node(seconds(10))
+        .with("/kubepods/podu", hugetlb(5 << 21, 1))
+        .with_container("u", 1, hugetlb(5 << 21, 2))
+        .with(&inner, hugetlb(5 << 21, 2));
+    history.update(&snapshot);
+    let living = history.living(&container(1)).and_then(|living| living.size(page_size()));
+    let fault = living.expect("it lives").0.fault.expect("nothing refuses mappings any more");
+    assert_eq!(fault.limit, Reading::Present(Limit::At(Bytes(5 << 21))), "the inner one's");
 }

@@ -130,7 +130,7 @@ impl Recorder {
         }
         // Who is not shown any more has no figures, and will have none.
         self.films.retain(|_, film| film.goes_on(&self.polls));
-        for finding in &changes.raised {
+        for finding in changes.raised.iter().chain(&changes.changed) {
             changed |= self.raised(finding, assessment, taken);
         }
         if changed {

@@ -1,15 +1,28 @@
-//! What `/proc/meminfo` and `/proc/vmstat` say of huge pages.
+//! What `/proc/meminfo` and `/proc/vmstat` say of huge pages, and the host's name.
 //!
 //! Two lines of one and two of the other are needed, every poll. The procfs crate would parse all of
 //! both into maps, refuse the whole file for one odd line, and panics where a key is no ASCII
 //! (docs/adr/0001-own-parsers-for-hot-proc-files.md).
 
+use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::kernel_file::KernelFiles;
 use super::parse;
 use crate::snapshot::{BuddyAllocations, Memory, Problems, Reading};
 use crate::units::{Bytes, PageSize};
+
+/// The host's name (`/proc/sys/kernel/hostname`). In a pod that is the pod's name, unless it is on the host's network.
+pub fn name(proc: &Path) -> Option<Arc<str>> {
+    let text = fs::read_to_string(proc.join("sys/kernel/hostname")).ok()?;
+    Some(text.trim()).filter(|name| is_shown(name)).map(Arc::from)
+}
+
+/// It is written on terminals as it is.
+fn is_shown(name: &str) -> bool {
+    !name.is_empty() && !name.contains(char::is_control)
+}
 
 /// Reads both files, each once.
 pub(super) fn read(

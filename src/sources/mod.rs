@@ -28,6 +28,7 @@ use cgroups::{Asked, Cgroups};
 use kernel_file::KernelFiles;
 use pools::Pools;
 
+pub use host::name as host_name;
 #[cfg(feature = "internals")]
 pub use kubelet::read_pods;
 pub use kubelet::{Answer, Endpoint, Kubelet, KubeletUrl, parse_quantity};

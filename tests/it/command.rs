@@ -112,6 +112,35 @@ fn a_port_in_use_gets_one_line_and_exit_1() {
 }
 
 #[test]
+fn a_report_names_its_node() {
+    let machine = Machine::named("seed");
+    let hostname = machine.root().join("proc/sys/kernel");
+    std::fs::create_dir_all(&hostname).expect("a directory");
+    std::fs::write(hostname.join("hostname"), "host-1\n").expect("written");
+    let flags = machine.flags();
+    let first_line = |more: &[&str], environment: &[(&str, &str)]| {
+        let arguments: Vec<&str> = ["report"]
+            .iter()
+            .chain(more)
+            .copied()
+            .chain(flags.iter().map(|flag| &**flag))
+            .collect();
+        let text = String::from_utf8(run(&arguments, environment).stdout).expect("text");
+        text.lines().next().expect("a line").to_owned()
+    };
+    let (twin, plain) = ("HUGETLB_EXPORTER_NODE_NAME", "NODE_NAME");
+    let none = [(twin, ""), (plain, "")];
+    assert_eq!(first_line(&[], &none), "Node host-1");
+    assert_eq!(first_line(&[], &[(twin, ""), (plain, "node-2")]), "Node node-2");
+    assert_eq!(first_line(&[], &[(twin, "node-3"), (plain, "node-2")]), "Node node-3");
+    let flag = ["--node.name=node-4"];
+    assert_eq!(first_line(&flag, &[(twin, "node-3"), (plain, "node-2")]), "Node node-4");
+    // What would command a terminal is no name.
+    std::fs::write(hostname.join("hostname"), "\u{1b}[31mred\n").expect("written");
+    assert!(first_line(&[], &none).starts_with("CRITICAL"));
+}
+
+#[test]
 fn a_report_says_what_it_finds_and_what_it_does_not() {
     let seed = Machine::named("seed");
     let mut arguments = vec!["report".to_owned()];

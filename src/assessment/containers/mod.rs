@@ -246,6 +246,7 @@ impl TenantSize {
             self.grant = other.grant;
         }
         self.refusals = self.refusals.combine(other.refusals, |a, b| Some(a.with(b)));
+        self.add_fault(other.fault.as_deref().copied());
         self.outlook = if other_is_newest {
             other.outlook.with_older(self.outlook)
         } else {
@@ -259,6 +260,7 @@ impl TenantSize {
         self.peak_usage = self.peak_usage.map(|peak| peak.max(past.peak));
         self.last_failure = self.last_failure.max(past.last_failure);
         self.refusals = self.refusals.map(|refusals| refusals.with(past.refusals));
+        self.add_fault(past.fault);
     }
 }
 

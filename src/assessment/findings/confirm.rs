@@ -1,10 +1,10 @@
 //! What is found twice running is believed: usage and reservation are read one after the other, and a
 //! mapping made between the two looks like a shortfall for one poll.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Finding, Subject};
+use super::{Finding, Severity, Subject};
 use crate::units::PageSize;
 
 /// What makes two findings the same: the rule, the page size, and whom they are about. A pod's name may come
@@ -23,6 +23,8 @@ pub struct Findings {
 pub struct Changes {
     /// Raised by this poll.
     pub raised: Vec<Finding>,
+    /// Raised by an earlier poll, and now of another severity.
+    pub changed: Vec<Finding>,
     /// Not found any more.
     pub cleared: Vec<Finding>,
 }
@@ -32,16 +34,32 @@ impl Findings {
     pub fn confirm(&mut self, found: &mut Vec<Finding>) -> Changes {
         let seen: HashSet<Key> = found.iter().flat_map(keys).collect();
         found.retain(|finding| keys(finding).iter().any(|key| self.seen.contains(key)));
-        let of_all =
-            |findings: &[Finding]| findings.iter().flat_map(keys).collect::<HashSet<Key>>();
-        let (before, now) = (of_all(&self.raised), of_all(found));
-        let is_new = |finding: &&Finding| !keys(finding).iter().any(|key| before.contains(key));
-        let is_over = |finding: &Finding| !keys(finding).iter().any(|key| now.contains(key));
+        let (before, now) = (severities(&self.raised), severities(found));
         let mut cleared = std::mem::replace(&mut self.raised, found.clone());
-        cleared.retain(is_over);
+        cleared.retain(|finding| severity(&now, finding).is_none());
         self.seen = seen;
-        Changes { raised: found.iter().filter(is_new).cloned().collect(), cleared }
+        let mut changes = Changes { cleared, ..Changes::default() };
+        for finding in found {
+            match severity(&before, finding) {
+                None => changes.raised.push(finding.clone()),
+                Some(severity) if severity != finding.severity => {
+                    changes.changed.push(finding.clone());
+                }
+                Some(_) => {}
+            }
+        }
+        changes
     }
+}
+
+fn severities(findings: &[Finding]) -> HashMap<Key, Severity> {
+    let of_one = |finding: &Finding| keys(finding).map(|key| (key, finding.severity));
+    findings.iter().flat_map(of_one).collect()
+}
+
+/// That of the same finding among these.
+fn severity(of: &HashMap<Key, Severity>, finding: &Finding) -> Option<Severity> {
+    keys(finding).iter().find_map(|key| of.get(key)).copied()
 }
 
 fn keys(finding: &Finding) -> [Key; 2] {
@@ -71,6 +89,7 @@ mod tests {
             name: "will-crash",
             severity: Severity::Critical,
             subject: Subject::Cgroup(cgroup.to_owned()),
+            concerned: Vec::new(),
             page_size: None,
             sentence: sentence.to_owned(),
             remedy: String::new(),
@@ -98,6 +117,22 @@ mod tests {
         assert_eq!(poll(&[("a", "a3")]), text("a3", "", ""), "raised once, with newer figures");
         assert_eq!(poll(&[]), text("", "", "a3"));
         assert_eq!(poll(&[("a", "a5")]), text("", "", ""), "and it begins again");
+    }
+
+    #[test]
+    fn another_severity_is_news_and_no_new_finding() {
+        let mut findings = Findings::default();
+        let mut poll = |severity| {
+            let mut found = vec![Finding { severity, ..finding("a", "") }];
+            let Changes { raised, changed, cleared } = findings.confirm(&mut found);
+            assert!(cleared.is_empty());
+            (raised.len(), changed.first().map(|finding| finding.severity))
+        };
+        let (critical, info) = (Severity::Critical, Severity::Info);
+        assert_eq!([critical, critical].map(&mut poll), [(0, None), (1, None)]);
+        assert_eq!(poll(info), (0, Some(info)), "it got better");
+        assert_eq!(poll(info), (0, None), "that is told once");
+        assert_eq!(poll(critical), (0, Some(critical)), "it got worse");
     }
 
     #[test]

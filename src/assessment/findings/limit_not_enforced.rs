@@ -1,5 +1,7 @@
 //! A page that had to be refused was not.
 
+use std::sync::Arc;
+
 use super::{Facts, Finding, Rule, Severity, Subject};
 use crate::snapshot::{Check, VerdictKind};
 
@@ -26,7 +28,8 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
         if !alarming {
             continue;
         }
-        findings.push(RULE.finding(
+        let pods = facts.assessment.pods.iter().map(|pod| Arc::clone(&pod.identity.uid));
+        let finding = RULE.finding(
             Subject::Node,
             *page_size,
             format!(
@@ -35,7 +38,8 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
             ),
             "Give the kubelet the hugetlb controller down to kubepods, and restart it; until then nothing keeps a pod within its grant.".to_owned(),
             &[("probes", u64::from(probed.in_a_row))],
-        ));
+        );
+        findings.push(finding.concerning(pods));
     }
 }
 
@@ -49,11 +53,13 @@ mod tests {
         let found = |check, times: usize| {
             let verdicts = vec![(check, Verdict::NotEnforced); times];
             Node::new()
+                .pod(Some(9))
                 .but(|snapshot| snapshot.probes = probed(&verdicts))
                 .findings("limit-not-enforced")
         };
         assert!(found(Check::Fault, 1).is_empty(), "once may be a limit that is just being set");
-        assert_eq!(found(Check::Fault, 2).len(), 1);
+        let twice = found(Check::Fault, 2);
+        assert_eq!((twice.len(), twice[0].concerns("u")), (1, true), "no pod is limited");
         assert!(found(Check::Reserve, 2).is_empty(), "that is how kubelets before 1.29 are");
     }
 }

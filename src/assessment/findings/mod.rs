@@ -5,6 +5,7 @@ mod confirm;
 mod controller_missing;
 mod declared_limit_not_set;
 mod faults_refused;
+mod finding;
 mod idle_grant;
 mod limit_dropped;
 mod limit_not_enforced;
@@ -23,7 +24,7 @@ mod uncertain;
 mod will_crash;
 mod wrong_page_size;
 
-use std::fmt;
+use std::sync::Arc;
 
 use super::ledger::Ledger;
 use super::{Assessment, ContainerState, Identity, PodState, TenantSize, Thresholds};
@@ -33,6 +34,7 @@ use crate::snapshot::{Hugetlb, Snapshot};
 use crate::units::{Bytes, PageSize};
 
 pub use confirm::{Changes, Findings};
+pub use finding::{Figure, Finding, REQUIRED_LIMIT, SHORTFALL, Severity, Subject};
 
 /// All rules, the worst first; findings come in this order.
 pub const RULES: &[Rule] = &[
@@ -78,61 +80,6 @@ pub struct Rule {
     find: fn(&Facts<'_>, &mut Vec<Finding>),
 }
 
-/// How much a finding matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// A process will be killed, or was.
-    Critical,
-    /// Something does not do what its owner believes.
-    Warning,
-    /// Worth knowing.
-    Info,
-}
-
-/// What a rule found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// The rule's name.
-    pub name: &'static str,
-    /// How much it matters.
-    pub severity: Severity,
-    /// Whom it is about.
-    pub subject: Subject,
-    /// Of which page size, where it is about one.
-    pub page_size: Option<PageSize>,
-    /// What is wrong, for a tired person.
-    pub sentence: String,
-    /// What to do, with the exact value where it can be known.
-    pub remedy: String,
-    /// The figures behind it.
-    pub figures: Vec<Figure>,
-}
-
-/// The figure's name of what is missing.
-pub const SHORTFALL: &str = "shortfall_bytes";
-/// The figure's name of the limit that would be enough, where raising a limit is what to do.
-pub const REQUIRED_LIMIT: &str = "required_limit_bytes";
-
-/// A figure behind a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Figure {
-    /// Its name, the unit as its suffix: `shortfall_bytes`.
-    pub name: &'static str,
-    /// Its value.
-    pub value: u64,
-}
-
-/// Whom a finding is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Subject {
-    /// The node.
-    Node,
-    /// A pod, or one of its containers.
-    Tenant(Identity),
-    /// A cgroup that is neither, by its path.
-    Cgroup(String),
-}
-
 /// All that a rule may look at.
 pub(super) struct Facts<'a> {
     snapshot: &'a Snapshot,
@@ -155,13 +102,26 @@ pub(super) fn find(
     for rule in RULES {
         (rule.find)(&facts, &mut findings);
     }
-    findings.retain(|finding| match &finding.subject {
-        Subject::Tenant(identity) => {
-            let mut muted = thresholds.muted_namespaces.iter();
-            !muted.any(|namespace| **namespace == *identity.namespace)
+    for finding in &mut findings {
+        if let Subject::Cgroup(path) = &finding.subject {
+            finding.concerned = facts.pods_below(path);
         }
+    }
+    // What a rule found may be less severe than what it is for.
+    findings.sort_by_key(|finding| finding.severity);
+    let is_muted = |who: &Identity| {
+        let mut muted = thresholds.muted_namespaces.iter();
+        muted.any(|namespace| **namespace == *who.namespace)
+    };
+    findings.retain(|finding| match &finding.subject {
+        Subject::Tenant(who) => !is_muted(who),
         Subject::Node | Subject::Cgroup(_) => true,
     });
+    for pod in assessment.pods.iter().filter(|pod| is_muted(&pod.identity)) {
+        for finding in &mut findings {
+            finding.concerned.retain(|uid| *uid != pod.identity.uid);
+        }
+    }
     findings
 }
 
@@ -179,18 +139,12 @@ impl Rule {
             name: self.name,
             severity: self.severity,
             subject,
+            concerned: Vec::new(),
             page_size: page_size.into(),
             sentence,
             remedy,
             figures: figures.iter().map(|(name, value)| Figure { name, value: *value }).collect(),
         }
-    }
-}
-
-impl Finding {
-    /// Whether it says that a process will be killed, not that one was or may be.
-    pub fn foretells_a_crash(&self) -> bool {
-        self.name == will_crash::RULE.name
     }
 }
 
@@ -207,6 +161,19 @@ impl<'a> Facts<'a> {
         containers
             .iter()
             .flat_map(|container| container.sizes.iter().map(move |size| (container, size)))
+    }
+
+    /// The pods whose cgroups lie below that one, by UID.
+    fn pods_below(&self, path: &str) -> Vec<Arc<str>> {
+        let cgroups = self.snapshot.cgroups.iter().filter(|cgroup| {
+            cgroup.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
+        });
+        cgroups
+            .filter_map(|cgroup| match &*cgroup.owner {
+                Owner::Pod(pod) => Some(pod.uid.shared()),
+                _ => None,
+            })
+            .collect()
     }
 
     /// The containers of a pod that run and are shown.
@@ -278,20 +245,6 @@ fn name_once(
     }
 }
 
-impl Identity {
-    /// For a sentence: `container c of pod ns/name`, `pod ns/name`.
-    pub fn described(&self) -> String {
-        let pod = match &*self.pod {
-            "" => self.uid.to_string(),
-            pod => format!("{}/{pod}", self.namespace),
-        };
-        match &*self.container {
-            "" => format!("pod {pod}"),
-            container => format!("container {container} of pod {pod}"),
-        }
-    }
-}
-
 /// The resource's name in a pod's spec.
 fn resource(page_size: PageSize) -> String {
     format!("hugepages-{page_size}")
@@ -312,16 +265,6 @@ fn capital(text: &str) -> String {
 /// One thing, or several.
 fn count(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Critical => "critical",
-            Self::Warning => "warning",
-            Self::Info => "info",
-        })
-    }
 }
 
 #[cfg(test)]

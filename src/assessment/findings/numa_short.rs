@@ -1,6 +1,7 @@
 //! The pages are there, but on other nodes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{Facts, Finding, Rule, SHORTFALL, Severity, Subject};
 use crate::identity::Owner;
@@ -20,39 +21,57 @@ pub(super) const RULE: Rule = Rule {
 
 type Nodes = BTreeSet<NumaNode>;
 
+/// A container that is bound to fewer nodes than all.
+struct Bound {
+    pod: Arc<str>,
+    nodes: Nodes,
+    /// What it has still to touch.
+    to_come: Bytes,
+}
+
+/// Nodes that have too little for the containers bound to them.
+struct Short<'a> {
+    nodes: &'a Nodes,
+    short: Bytes,
+    to_come: Bytes,
+    free: Bytes,
+}
+
 fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     for pool in facts.snapshot.pools.iter().filter(|pool| pool.nodes.len() > 1) {
         let all: Nodes = pool.nodes.iter().map(|part| part.node).collect();
         let bound = bound(facts, pool, &all);
-        let sets: BTreeSet<&Nodes> = bound.iter().map(|(set, _)| set).collect();
-        let short = sets.into_iter().filter_map(|set| {
-            let within = bound.iter().filter(|(other, _)| other.is_subset(set));
-            let to_come = within.fold(0_u64, |sum, (_, bytes)| sum.saturating_add(bytes.0));
-            let free = free_on(pool, set)?;
-            (to_come > free.0).then(|| (Bytes(to_come).less(free), Bytes(to_come), free, set))
+        let sets: BTreeSet<&Nodes> = bound.iter().map(|container| &container.nodes).collect();
+        let short = sets.into_iter().filter_map(|nodes| {
+            let within = bound.iter().filter(|container| container.nodes.is_subset(nodes));
+            let to_come =
+                within.fold(0_u64, |sum, container| sum.saturating_add(container.to_come.0));
+            let (to_come, free) = (Bytes(to_come), free_on(pool, nodes)?);
+            (to_come > free).then(|| Short { nodes, short: to_come.less(free), to_come, free })
         });
+        let short: Vec<Short<'_>> = short.collect();
         // One finding a size, the worst set: sets that contain each other are short of the same pages.
-        if let Some((short, to_come, free, set)) = short.max_by_key(|(short, ..)| *short) {
-            findings.push(finding(pool, set, short, to_come, free));
+        if let Some(worst) = short.iter().max_by_key(|short| short.short) {
+            let is_within = |container: &&Bound| {
+                short.iter().any(|short| container.nodes.is_subset(short.nodes))
+            };
+            let pods = bound.iter().filter(is_within).map(|container| Arc::clone(&container.pod));
+            findings.push(finding(pool, worst).concerning(pods));
         }
     }
 }
 
-/// What containers that are bound to fewer nodes than all have still to touch.
-fn bound(facts: &Facts<'_>, pool: &Pool, all: &Nodes) -> Vec<(Nodes, Bytes)> {
-    let containers = facts
-        .snapshot
-        .cgroups
-        .iter()
-        .filter(|cgroup| matches!(&*cgroup.owner, Owner::Container(_)));
-    containers
+fn bound(facts: &Facts<'_>, pool: &Pool, all: &Nodes) -> Vec<Bound> {
+    let cgroups = facts.snapshot.cgroups.iter();
+    cgroups
         .filter_map(|cgroup| {
+            let Owner::Container(container) = &*cgroup.owner else { return None };
             let Reading::Present(nodes) = &cgroup.memory_nodes else { return None };
             let nodes: Nodes = nodes.iter().copied().collect();
             let hugetlb = cgroup.of_size(pool.page_size)?;
             let to_come = hugetlb.reserved.present()?.less(hugetlb.usage.present()?);
             let bound = !nodes.is_empty() && !all.is_subset(&nodes) && to_come > Bytes::ZERO;
-            bound.then_some((nodes, to_come))
+            bound.then(|| Bound { pod: container.pod.uid.shared(), nodes, to_come })
         })
         .collect()
 }
@@ -64,8 +83,9 @@ fn free_on(pool: &Pool, set: &Nodes) -> Option<Bytes> {
         .try_fold(Bytes::ZERO, |sum, free| sum.checked_add(free?))
 }
 
-fn finding(pool: &Pool, set: &Nodes, short: Bytes, to_come: Bytes, free: Bytes) -> Finding {
-    let names: Vec<String> = set.iter().map(ToString::to_string).collect();
+fn finding(pool: &Pool, worst: &Short<'_>) -> Finding {
+    let Short { nodes, short, to_come, free } = worst;
+    let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
     let (nodes, page_size) = (names.join(","), pool.page_size);
     RULE.finding(
         Subject::Node,
@@ -121,6 +141,17 @@ mod tests {
         check([49, 400], [&[0], &[0]], Some(1));
         check([50, 0], [&[0], &[0]], None);
         check([0, 0], [&[0, 1], &[0, 1]], None);
+    }
+
+    #[test]
+    fn the_pods_of_every_set_that_is_short_are_concerned() {
+        let concerned = |free| {
+            let found = node(free, [&[0], &[1]]).findings("numa-short");
+            found.first().map(|finding| (finding.concerns("u"), finding.concerns("other")))
+        };
+        assert_eq!(concerned([29, 19]), Some((true, false)));
+        assert_eq!(concerned([400, 19]), Some((true, false)));
+        assert_eq!(concerned([400, 400]), None);
     }
 
     #[test]

@@ -21,13 +21,17 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
         if pool.bytes(pool.size).present().is_none_or(|size| size <= Bytes::ZERO) {
             continue;
         }
-        let unlimited = facts.ledger.outlooks().filter(|(page_size, index, outlook)| {
-            let cgroup = facts.snapshot.cgroups.get(*index);
+        let unlimited = facts.ledger.outlooks().filter(|(page_size, _, outlook)| {
             *page_size == pool.page_size
                 && outlook.failure_mode.present() == Some(FailureMode::Unenforced)
-                && cgroup.is_some_and(|cgroup| matches!(&*cgroup.owner, Owner::Pod(_)))
         });
-        let pods = unlimited.count();
+        let unlimited: Vec<_> = unlimited
+            .filter_map(|(_, index, _)| match &*facts.snapshot.cgroups.get(index)?.owner {
+                Owner::Pod(pod) => Some(pod.uid.shared()),
+                _ => None,
+            })
+            .collect();
+        let pods = unlimited.len();
         if pods > 0 {
             findings.push(
                 RULE.finding(
@@ -42,7 +46,8 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
                     "Give the kubelet the hugetlb controller down to kubepods, and restart it."
                         .to_owned(),
                     &[("pods", u64::try_from(pods).unwrap_or(u64::MAX))],
-                ),
+                )
+                .concerning(unlimited),
             );
         }
     }
@@ -54,7 +59,8 @@ mod tests {
 
     #[test]
     fn a_pod_without_any_limit() {
-        assert_eq!(Node::new().pod(None).findings("pods-unlimited").len(), 1);
+        let found = Node::new().pod(None).findings("pods-unlimited");
+        assert_eq!((found.len(), found[0].concerns("u")), (1, true));
         assert!(Node::new().pod(Some(0)).findings("pods-unlimited").is_empty());
         assert!(Node::new().pod(Some(9)).findings("pods-unlimited").is_empty());
     }

@@ -1,7 +1,9 @@
 //! More was promised than there is.
 
+use std::sync::Arc;
+
 use super::{Facts, Finding, Rule, SHORTFALL, Severity, Subject};
-use crate::units::Bytes;
+use crate::units::{Bytes, PageSize};
 
 pub(super) const RULE: Rule = Rule {
     name: "pool-short",
@@ -34,8 +36,18 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
             ),
             format!("Add {pages} pages of {page_size} to the pool, or find who uses pages outside pods."),
             &[(SHORTFALL, short.0), ("unfilled_bytes", unfilled.0)],
-        ));
+        ).concerning(unfilled_pods(facts, page_size)));
     }
+}
+
+/// The pods that have not mapped all they were granted.
+fn unfilled_pods<'a>(
+    facts: &Facts<'a>,
+    page_size: PageSize,
+) -> impl Iterator<Item = Arc<str>> + use<'a> {
+    let pods = facts.pods().filter(move |(_, size)| size.page_size == page_size);
+    pods.filter(|(_, size)| size.idle_grant().is_some())
+        .map(|(pod, _)| Arc::clone(&pod.identity.uid))
 }
 
 #[cfg(test)]
@@ -48,6 +60,7 @@ mod tests {
         assert!(node(500).findings("pool-short").is_empty());
         let found = node(501).findings("pool-short");
         assert_eq!(found.len(), 1);
+        assert!(found[0].concerns("u"), "the pod that has not mapped all");
         assert_eq!(
             found[0].sentence,
             "Pods were granted 802Mi in 2Mi pages that they have not mapped yet, and the pool can give 800Mi of it."

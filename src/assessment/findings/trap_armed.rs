@@ -52,7 +52,7 @@ fn shown_by_probe(facts: &Facts<'_>, page_size: PageSize) -> Option<Finding> {
 struct Trapped<'a> {
     pods: BTreeSet<&'a PodUid>,
     /// In other pods, which the kubelet has given a reservation limit: without one on the node the pods tell.
-    containers: BTreeSet<&'a ContainerId>,
+    containers: BTreeSet<(&'a ContainerId, &'a PodUid)>,
 }
 
 impl<'a> Trapped<'a> {
@@ -80,7 +80,8 @@ impl<'a> Trapped<'a> {
         containers.retain(|ContainerCgroup { pod, .. }| {
             guarded.contains(&pod.uid) && !pods.contains(&pod.uid)
         });
-        let containers = containers.into_iter().map(|container| &container.id).collect();
+        let containers =
+            containers.into_iter().map(|container| (&container.id, &container.pod.uid)).collect();
         Self { pods, containers }
     }
 
@@ -98,7 +99,9 @@ impl<'a> Trapped<'a> {
         let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         let mut figures = vec![("pods", number(pods)), ("containers", number(containers))];
         figures.retain(|(_, number)| *number > 0);
-        Some(RULE.finding(
+        let around = self.containers.iter().map(|(_, pod)| *pod);
+        let concerned = self.pods.iter().copied().chain(around).map(PodUid::shared);
+        let finding = RULE.finding(
             Subject::Node,
             page_size,
             format!(
@@ -107,7 +110,8 @@ impl<'a> Trapped<'a> {
             ),
             remedy,
             &figures,
-        ))
+        );
+        Some(finding.concerning(concerned))
     }
 }
 
@@ -150,7 +154,7 @@ mod tests {
     fn a_pod_that_may_map_and_not_touch() {
         let node = Node::new().pod(Some(0)).container("c", None, (0, 0));
         let found = node.findings("trap-armed");
-        assert_eq!(found.len(), 1);
+        assert_eq!((found.len(), found[0].concerns("u")), (1, true));
         assert!(found[0].sentence.starts_with("1 pod of this node was granted no 2Mi pages"));
     }
 
@@ -203,7 +207,7 @@ mod tests {
             })
         };
         let found = with(Some(0), Some(128)).findings("trap-armed");
-        assert_eq!(found.len(), 1);
+        assert_eq!((found.len(), found[0].concerns("u")), (1, true));
         let sentence = &found[0].sentence;
         assert!(sentence.starts_with("1 container of this node was granted no"), "{sentence}");
         assert!(found[0].remedy.contains("rsvd.max"), "{}", found[0].remedy);

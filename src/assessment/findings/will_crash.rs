@@ -275,6 +275,7 @@ mod tests {
         let found = super::super::example::findings_of(&snapshot, "will-crash");
         assert_eq!(found.len(), 1);
         assert!(found[0].sentence.starts_with("Cgroup /kubepods "), "{}", found[0].sentence);
+        assert!(found[0].concerns("u"), "the pod below it");
         assert!(
             found[0].remedy.ends_with(&format!("at least {}.", 60 * PG)),
             "{}",

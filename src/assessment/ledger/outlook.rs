@@ -16,6 +16,8 @@ pub struct Outlook {
     pub shortfall: Reading<Bytes>,
     /// What it is short of, where it is.
     pub short_of: Option<ShortOf>,
+    /// The least fault limit, its own or one above.
+    pub limit: Reading<Limit>,
     /// Why the kernel's figures can't tell, where they can't; then there is no shortfall.
     pub uncertainty: Option<Uncertainty>,
     /// All that it and those below have mapped: with such a limit nobody is refused.
@@ -113,7 +115,7 @@ struct Chain {
     room: Reading<Bytes>,
     level: Option<Level>,
     reservation_room: Reading<SignedBytes>,
-    is_limited: bool,
+    limit: Reading<Limit>,
 }
 
 /// The outlook of every account.
@@ -165,7 +167,7 @@ impl Chain {
             room: room.combine(above.room, |own, above| Some(own.min(above))),
             level: if binds { Some(Level::of(owner)) } else { above.level },
             reservation_room: least(reservation_room(account), above.reservation_room),
-            is_limited: above.is_limited || account.limit.finite().is_some(),
+            limit: account.limit.least(above.limit),
         }
     }
 
@@ -186,7 +188,7 @@ impl Chain {
                 FailureMode::Sigbus
             }
             (Reading::Present(_), _) => FailureMode::Enomem,
-            (Reading::Absent, _) if self.is_limited => FailureMode::Sigbus,
+            (Reading::Absent, _) if self.limit.finite().is_some() => FailureMode::Sigbus,
             (Reading::Absent, _) => FailureMode::Unenforced,
         })
     }
@@ -255,6 +257,7 @@ fn outlook(account: &Account, chain: &Chain, pool: &PoolRoom) -> Outlook {
     Outlook {
         shortfall,
         short_of,
+        limit: chain.limit,
         uncertainty: None,
         committed: account.committed,
         unreserved: account.unreserved,

@@ -45,7 +45,9 @@ impl Story {
         let now = Now { wall: SystemTime::UNIX_EPOCH + self.now, since_start: self.now };
         let hugetlb = Hugetlb { failures, usage, ..hugetlb(0, 0) };
         assert_eq!(hugetlb.page_size, page_size());
-        let chain = Chain { room: Room::Bytes(Bytes(room * PAGE)), may_refuse_mappings };
+        let limit = Reading::Present(Limit::At(Bytes(room * PAGE)));
+        let room = Room::Bytes(Bytes(room * PAGE));
+        let chain = Chain { limit, room, may_refuse_mappings };
         self.watch.take_in(&hugetlb, chain, now);
         self.told()
     }
@@ -69,7 +71,33 @@ fn without_a_reservation_limit_only_touches_are_refused() {
     let mut story = Story::begin();
     story.poll(10, 5, v2(0), false);
     assert_eq!(story.poll(10, 5, v2(3), false), (3, 0, 0));
-    assert_eq!(story.watch.refusals.last_fault, Some(Duration::from_secs(4)));
+    assert_eq!(story.watch.fault.expect("the last").at, Duration::from_secs(4));
+}
+
+#[test]
+fn a_refused_touch_is_told_with_what_held_before_it() {
+    // With these the limit is as large as the room.
+    let mut story = Story::begin();
+    story.poll(50, 64, v2(0), false);
+    story.poll(3, 100, v2(1), false);
+    let fault = story.watch.fault.as_deref().copied().expect("one");
+    assert_eq!(fault.limit, Reading::Present(Limit::At(Bytes(64 * PAGE))), "raised since");
+    assert_eq!(fault.mapped, Some(Bytes(50 * PAGE)));
+    story.poll(3, 100, v2(1), false);
+    assert_eq!(story.watch.fault.as_deref(), Some(&fault), "as long as nothing else is refused");
+    // Nobody knows what held before a cgroup's first poll.
+    let mut young = Story::begin();
+    young.poll(7, 8, v2(1), false);
+    let fault = young.watch.fault.expect("one");
+    assert_eq!(fault.limit, Reading::Present(Limit::At(Bytes(8 * PAGE))));
+    // What is decided later is told with what held then.
+    let mut waited = Story::begin();
+    waited.poll(50, 64, v2(0), true);
+    waited.poll(50, 70, v2(1), true);
+    waited.poll(3, 80, v2(1), true);
+    let fault = waited.watch.fault.expect("a touch, since usage fell");
+    assert_eq!(fault.limit, Reading::Present(Limit::At(Bytes(64 * PAGE))));
+    assert_eq!(fault.at, Duration::from_secs(4));
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn view(snapshot: Snapshot) -> View {
         next: Duration::ZERO,
         process: Reading::Absent,
     };
-    View { snapshot, assessment, incidents: Incidents::default(), poll }
+    View { node: None, snapshot, assessment, incidents: Incidents::default(), poll }
 }
 
 fn exposition(snapshot: Snapshot) -> String {

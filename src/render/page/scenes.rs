@@ -162,6 +162,7 @@ fn seen(snapshots: &[Snapshot]) -> View {
         started: Duration::from_secs(1),
     });
     View {
+        node: Some("node-a3".into()),
         snapshot,
         assessment,
         incidents,

@@ -57,6 +57,7 @@ mod tests {
             name: "will-crash",
             severity: Severity::Critical,
             subject: Subject::Node,
+            concerned: Vec::new(),
             page_size: None,
             sentence: "word ".repeat(30).trim_end().to_owned() + ".",
             remedy: format!("Set {}.", "x".repeat(100)),

@@ -15,7 +15,8 @@ use crate::view::View;
 /// The report of a view.
 pub fn table(view: &View, style: Style) -> String {
     let all_seen = view.snapshot.sources.iter().all(SourceHealth::is_up);
-    let mut text = findings::text(&view.assessment.findings, style, all_seen);
+    let mut text = view.node.as_ref().map_or_else(String::new, |node| format!("Node {node}\n\n"));
+    text += &findings::text(&view.assessment.findings, style, all_seen);
     section(
         &mut text,
         "Pods and their containers",

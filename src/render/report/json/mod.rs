@@ -8,6 +8,7 @@ mod incidents;
 mod pools;
 mod tenants;
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
@@ -24,6 +25,7 @@ use tenants::Tenant;
 pub fn json(view: &View) -> String {
     let assessment = &view.assessment;
     let report = Report {
+        node: view.node.clone(),
         findings: assessment.findings.iter().map(findings::finding).collect(),
         hierarchy: view.snapshot.hierarchy.as_ref().map(|hierarchy| Hierarchy {
             version: hierarchy.version.to_string(),
@@ -51,6 +53,8 @@ pub fn json(view: &View) -> String {
 
 #[derive(Serialize)]
 struct Report {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<Arc<str>>,
     findings: Vec<FindingReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hierarchy: Option<Hierarchy>,

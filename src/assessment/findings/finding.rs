@@ -1,0 +1,119 @@
+//! A finding: what a rule says, of whom, and how much it matters.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{numa_short, will_crash};
+use crate::assessment::Identity;
+use crate::units::PageSize;
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// A process will be killed, or was.
+    Critical,
+    /// Something does not do what its owner believes.
+    Warning,
+    /// Worth knowing.
+    Info,
+}
+
+/// What a rule found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule's name.
+    pub name: &'static str,
+    /// How much it matters.
+    pub severity: Severity,
+    /// Whom it is about.
+    pub subject: Subject,
+    /// The pods that it concerns where it is about the node or a cgroup, by UID.
+    pub concerned: Vec<Arc<str>>,
+    /// Of which page size, where it is about one.
+    pub page_size: Option<PageSize>,
+    /// What is wrong, for a tired person.
+    pub sentence: String,
+    /// What to do, with the exact value where it can be known.
+    pub remedy: String,
+    /// The figures behind it.
+    pub figures: Vec<Figure>,
+}
+
+/// The figure's name of what is missing.
+pub const SHORTFALL: &str = "shortfall_bytes";
+/// The figure's name of the limit that would be enough, where raising a limit is what to do.
+pub const REQUIRED_LIMIT: &str = "required_limit_bytes";
+
+/// A figure behind a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figure {
+    /// Its name, the unit as its suffix: `shortfall_bytes`.
+    pub name: &'static str,
+    /// Its value.
+    pub value: u64,
+}
+
+/// Whom a finding is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// The node.
+    Node,
+    /// A pod, or one of its containers.
+    Tenant(Identity),
+    /// A cgroup that is neither, by its path.
+    Cgroup(String),
+}
+
+impl Finding {
+    /// Whether it says that a process will be killed, not that one was or may be.
+    pub fn foretells_a_crash(&self) -> bool {
+        self.name == will_crash::RULE.name
+    }
+
+    /// Whether it is about that pod or a container of it, or about the node or a cgroup and concerns
+    /// that pod.
+    pub fn concerns(&self, uid: &str) -> bool {
+        match &self.subject {
+            Subject::Tenant(who) => *who.uid == *uid,
+            Subject::Node | Subject::Cgroup(_) => self.concerned.iter().any(|pod| **pod == *uid),
+        }
+    }
+
+    /// Whether a process of some pod that it concerns will be killed, and of which can't be told.
+    pub fn kills_any_concerned(&self) -> bool {
+        let kills = [will_crash::RULE.name, numa_short::RULE.name];
+        !matches!(self.subject, Subject::Tenant(_)) && kills.contains(&self.name)
+    }
+
+    /// The same, and the pods that it concerns.
+    pub(super) fn concerning(mut self, pods: impl IntoIterator<Item = Arc<str>>) -> Self {
+        self.concerned = pods.into_iter().collect();
+        self.concerned.sort_unstable();
+        self.concerned.dedup();
+        self
+    }
+}
+
+impl Identity {
+    /// For a sentence: `container c of pod ns/name`, `pod ns/name`.
+    pub fn described(&self) -> String {
+        let pod = match &*self.pod {
+            "" => self.uid.to_string(),
+            pod => format!("{}/{pod}", self.namespace),
+        };
+        match &*self.container {
+            "" => format!("pod {pod}"),
+            container => format!("container {container} of pod {pod}"),
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        })
+    }
+}
