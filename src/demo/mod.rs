@@ -34,7 +34,7 @@ const FIRST_REQUEST: Duration = Duration::from_secs(30);
 const LATEST: Duration = Duration::from_secs(20);
 
 /// The story has about so many steps.
-const STEPS: u32 = 60;
+const STEPS: u32 = 67;
 
 /// What to demonstrate.
 #[derive(Debug, Clone, Copy)]

@@ -30,7 +30,8 @@ const UNBOUNDED: u64 = 1 << 62;
 /// Replays it.
 pub fn run(show: Show) -> anyhow::Result<ExitCode> {
     let node = Node::make().context("can't make the files of a node")?;
-    let config = Config { roots: node.roots(), ..show.config };
+    let name = show.config.node_name.or(Some("node-1".to_owned()));
+    let config = Config { roots: node.roots(), node_name: name, ..show.config };
     let seconds = show.demo.length.as_secs();
     let setting = format!("A node with one database, replayed in about {seconds} s");
     Show { config, ..show }.run(&setting, node)

@@ -133,7 +133,7 @@ impl<S: Stage> Scene<'_, S> {
             served.no_finding("will-crash")?;
             served.page_says_not("Set hugepages-2Mi")
         })?;
-        for _ in 0..12 {
+        for _ in 0..16 {
             self.pace.steps(1)?;
             ensure!(
                 !self.stage.work(16)?,

@@ -50,6 +50,7 @@ fn told(lie: Lie) -> anyhow::Result<ExitCode> {
     let config = Config {
         listen: vec!["127.0.0.1:0".parse().expect("an address")],
         telemetry_path: "/metrics".parse().expect("a path"),
+        node_name: None,
         web_config: None,
         roots: node.roots(),
         poll_interval: Interval::nearest(Duration::ZERO),
