@@ -14,16 +14,18 @@
 
 #[allow(dead_code, reason = "each benchmark uses a part of it")]
 mod figures;
+#[allow(dead_code, reason = "each benchmark uses a part of it")]
+mod peer;
 mod refusals;
 mod scraper;
 
-use std::fs;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use figures::{microseconds, print, quantile, rest};
+use figures::{print, quantile, rest, status_of};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
+use peer::Peer;
 use scraper::Scraper;
 use testkit::agent::{Agent, Start};
 use testkit::real::{self, Hierarchy, Inside, MemoryCgroup, Node, OnLoan};
@@ -31,7 +33,9 @@ use testkit::real::{self, Hierarchy, Inside, MemoryCgroup, Node, OnLoan};
 const SETTLE: Duration = Duration::from_secs(10);
 /// What is new is looked at more often at first.
 const SETTLE_LONG: Duration = Duration::from_secs(60);
-const MEASURED: Duration = Duration::from_secs(60);
+/// As Prometheus scrapes by default, and how often while it is measured.
+const SCRAPE_INTERVAL: Duration = Duration::from_secs(15);
+const MEASURED: u32 = 4;
 const SCRAPES: usize = 15;
 const REFUSALS: usize = 250;
 const MEBIBYTE: f64 = 1_048_576.0;
@@ -39,47 +43,75 @@ const MEBIBYTE: f64 = 1_048_576.0;
 /// Measures something, and prints it.
 type Measure = fn(&Hierarchy);
 
-/// What is measured, by the name that asks for it alone: `cargo bench --bench agent -- memory`.
-const ALL: [(&str, Measure); 3] =
-    [("processor", processor_time), ("refusals", time_to_metric), ("memory", memory)];
+/// What is measured, by the name that asks for it alone: `cargo bench --bench agent -- memory`; whether on v1 too.
+const ALL: [(&str, Measure, bool); 4] = [
+    ("processor", processor_time, true),
+    ("busy", busy, true),
+    ("refusals", time_to_metric, false),
+    ("memory", memory, true),
+];
 
 fn main() -> ExitCode {
     real::run(1000, 1000, |Inside { hierarchy, .. }| {
         let wish = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
         let is_wanted = |name: &str| wish.as_ref().is_none_or(|wish| wish == name);
-        for (_, measure) in ALL.iter().filter(|(name, _)| is_wanted(name)) {
-            measure(&hierarchy);
-        }
+        let wanted: Vec<_> = ALL.iter().filter(|(name, ..)| is_wanted(name)).collect();
+        wanted.iter().for_each(|(_, measure, _)| measure(&hierarchy));
         // Last, since v2 has no controller then.
-        if is_wanted("memory") {
-            match hierarchy.as_v1() {
-                Some(v1) => memory(&v1),
-                None => println!("# v1 is not measured: the controller is not to be had there"),
+        match hierarchy.as_v1() {
+            Some(v1) => {
+                wanted.iter().filter(|(.., on_v1)| *on_v1).for_each(|(_, measure, _)| measure(&v1));
             }
+            None => println!("# v1 is not measured: the controller is not to be had there"),
         }
     })
 }
 
-/// What the agent takes at the default interval, where a few pods use huge pages.
+/// What the agent takes at the default interval where a few pods use huge pages, and node_exporter beside it; both are
+/// scraped.
 fn processor_time(hierarchy: &Hierarchy) {
     let mut node = Node::new(hierarchy, 110, 2, 2);
     node.fill(10, 1);
-    let agent = start(&node).go();
+    share(&node, &format!("agent_{}_usual", hierarchy.version()));
+}
+
+/// The same where 1,000 containers in 500 pods all use huge pages.
+fn busy(hierarchy: &Hierarchy) {
+    let mut node = Node::new(hierarchy, 500, 2, 2);
+    node.fill(1000, 1);
+    share(&node, &format!("agent_{}_1000_using", hierarchy.version()));
+}
+
+fn share(node: &Node, name: &str) {
+    let agent = start(node).go();
+    let mut peer = Peer::start();
     rest(SETTLE_LONG);
-    let before = spent(&agent);
-    rest(MEASURED);
-    let spent = spent(&agent).saturating_sub(before);
-    print("agent_usual_cpu", 100.0 * spent.as_secs_f64() / MEASURED.as_secs_f64(), "percent");
-    print("agent_usual_cpu_a_poll", microseconds(spent) / 30.0, "us");
-    print("agent_usual_resident", status(&agent, "VmRSS:") / 1024.0, "MiB");
+    let mut scraper = Scraper::new(agent.address());
+    let before = (spent(&agent), peer.as_ref().map(Peer::spent));
+    for _ in 0..MEASURED {
+        rest(SCRAPE_INTERVAL);
+        scraper.scrape();
+        peer.iter_mut().for_each(Peer::scrape);
+    }
+    let seconds = (SCRAPE_INTERVAL * MEASURED).as_secs_f64();
+    let percent =
+        |now: Duration, before| 100.0 * now.saturating_sub(before).as_secs_f64() / seconds;
+    let own = percent(spent(&agent), before.0);
+    print(&format!("{name}_cpu"), own, "percent");
+    print(&format!("{name}_resident"), status(&agent, "VmRSS:") / 1024.0, "MiB");
+    match (peer, before.1) {
+        (Some(peer), Some(before)) => {
+            let others = percent(peer.spent(), before);
+            print(&format!("{name}_node_exporter_cpu"), others, "percent");
+            print(&format!("{name}_node_exporter_resident"), peer.resident() / 1024.0, "MiB");
+            print(&format!("{name}_over_node_exporter_ratio"), own / others, "ratio");
+        }
+        _ => println!("# node_exporter is not measured: {} is not on the PATH", peer::PROGRAM),
+    }
 }
 
 /// How long a refusal stays unknown.
 fn time_to_metric(hierarchy: &Hierarchy) {
-    if hierarchy.v1 {
-        println!("# refusals are not measured: v1 tells nothing of them");
-        return;
-    }
     let node = Node::new(hierarchy, 110, 2, 1);
     let agent = start(&node).go();
     rest(SETTLE);
@@ -153,7 +185,5 @@ fn spent(agent: &Agent) -> Duration {
 
 /// A line of its status that is in kB.
 fn status(agent: &Agent, line: &str) -> f64 {
-    let text = fs::read_to_string(format!("/proc/{}/status", agent.pid())).expect("its status");
-    let value = text.lines().find_map(|found| found.strip_prefix(line)).expect("that line");
-    value.trim().trim_end_matches(" kB").parse().expect("a number")
+    status_of(agent.pid(), line)
 }

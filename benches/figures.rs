@@ -1,5 +1,6 @@
 //! Figures, as they are measured and printed.
 
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -43,4 +44,11 @@ pub fn rest(time: Duration) {
     while Instant::now() < until {
         thread::park_timeout(until.saturating_duration_since(Instant::now()));
     }
+}
+
+/// A line of a process's status that is in kB.
+pub fn status_of(process: u32, line: &str) -> f64 {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).expect("its status");
+    let value = text.lines().find_map(|found| found.strip_prefix(line)).expect("that line");
+    value.trim().trim_end_matches(" kB").parse().expect("a number")
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
-use crate::microseconds;
+use crate::figures::{microseconds, status_of};
 use crate::scraper::Scraper;
 
 /// Debian's name of it.
@@ -54,7 +54,18 @@ impl Peer {
         microseconds(self.spent().saturating_sub(before)) / f64::from(scrapes)
     }
 
-    fn spent(&self) -> Duration {
+    /// One scrape.
+    pub fn scrape(&mut self) {
+        self.scraper.scrape();
+    }
+
+    /// Its resident memory, in kB.
+    pub fn resident(&self) -> f64 {
+        status_of(self.process.id(), "VmRSS:")
+    }
+
+    /// The processor time of all its threads.
+    pub fn spent(&self) -> Duration {
         clock_gettime(self.clock).expect("its time").into()
     }
 }

@@ -6,12 +6,16 @@
 
 #![allow(clippy::expect_used, reason = "a benchmark may fail loudly")]
 
+#[allow(dead_code, reason = "each benchmark uses a part of it")]
+mod figures;
 mod node;
+#[allow(dead_code, reason = "each benchmark uses a part of it")]
 mod peer;
 mod scraper;
 
 use std::time::Duration;
 
+use figures::{median, microseconds, print};
 use hugetlb_exporter::bench::{Assessing, Serving};
 use hugetlb_exporter::metrics;
 use nix::time::{ClockId, clock_gettime};
@@ -58,13 +62,13 @@ struct Rounds {
 
 impl Rounds {
     fn print(self) {
-        let [usual, large] = [self.usual, self.large].map(median);
+        let [usual, large] = [self.usual, self.large].map(|costs| median(&costs));
         print("scrape_usual_new_view", usual, "us");
-        print("scrape_usual_same_view", median(self.usual_again), "us");
+        print("scrape_usual_same_view", median(&self.usual_again), "us");
         print("scrape_large_new_view", large, "us");
-        print("scrape_large_same_view", median(self.large_again), "us");
+        print("scrape_large_same_view", median(&self.large_again), "us");
         if !self.peer.is_empty() {
-            let peer = median(self.peer);
+            let peer = median(&self.peer);
             print("scrape_node_exporter", peer, "us");
             print("scrape_usual_over_node_exporter_ratio", usual / peer, "ratio");
             print("scrape_large_over_node_exporter_ratio", large / peer, "ratio");
@@ -127,17 +131,4 @@ fn others() -> Duration {
     let all = Duration::from(clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("a clock"));
     let own = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("a clock");
     all.saturating_sub(own.into())
-}
-
-fn microseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().expect("some")
-}
-
-fn print(name: &str, value: f64, unit: &str) {
-    println!("{name} {value:.3} {unit}");
 }

@@ -4,6 +4,7 @@
 //! network or another process. Names come from a log directory that may lie on a slow disk: they are looked for
 //! on the side and left where the poller takes what is there.
 
+mod assessor;
 mod kubelet;
 mod look;
 mod mappings;

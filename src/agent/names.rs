@@ -47,9 +47,14 @@ impl NameSlot {
 async fn look_for_names(roots: Roots, sender: watch::Sender<Names>, wanted: Arc<Notify>) {
     loop {
         let roots = roots.clone();
-        let Ok(names) = tokio::task::spawn_blocking(move || scan_names(&roots)).await else {
+        let Ok(mut names) = tokio::task::spawn_blocking(move || scan_names(&roots)).await else {
             return;
         };
+        // The same names stay where they are in memory: whoever has made something of them need not do it again.
+        let before = Arc::clone(&sender.borrow().index);
+        if *before == *names.index {
+            names.index = before;
+        }
         if sender.send(names).is_err() {
             return;
         }

@@ -16,13 +16,13 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::sync::{oneshot, watch};
 
 use super::AgentError;
+use super::assessor::Assessor;
 use super::kubelet::KubeletSlot;
 use super::mappings::MappingSlot;
 use super::names::NameSlot;
 use super::pace::Pace;
 use super::prober::ProbeSlot;
-use crate::assessment::{Changes, Finding, Findings, Severity, Thresholds, assess};
-use crate::history::{History, Retention};
+use crate::assessment::{Changes, Finding, Severity, Thresholds};
 use crate::incidents::Recorder;
 use crate::snapshot::{Health, Snapshot, Source, Taken};
 use crate::sources::{Aside, OwnProcess, Reader};
@@ -76,9 +76,7 @@ pub(super) struct Poller {
     node: Option<Arc<str>>,
     reader: Reader,
     slots: Slots,
-    history: History,
-    thresholds: Thresholds,
-    findings: Findings,
+    assessor: Assessor,
     recorder: Recorder,
     pace: Pace,
     started: Instant,
@@ -153,9 +151,7 @@ impl Poller {
             node,
             reader,
             slots,
-            history: History::new(Retention::default()),
-            thresholds,
-            findings: Findings::default(),
+            assessor: Assessor::new(thresholds),
             recorder: Recorder::default(),
             pace,
             started,
@@ -172,7 +168,8 @@ impl Poller {
         while cause != Cause::Stop {
             let (began, spent) = (Instant::now(), processor_time());
             self.woken += u64::from(cause == Cause::Refusal);
-            let view = self.poll(began);
+            let before = views.borrow().clone();
+            let view = self.poll(began, before.as_deref());
             let (usual, due) = (began + self.pace.usual(), began + view.poll.next);
             if views.send(Some(Arc::new(view))).is_err() {
                 return;
@@ -247,20 +244,18 @@ impl Poller {
         heard.next().filter(|_| ready).map(|(heard, _)| heard)
     }
 
-    fn poll(&mut self, began: Instant) -> View {
+    fn poll(&mut self, began: Instant, before: Option<&View>) -> View {
         let taken = Taken {
             wall: SystemTime::now(),
             since_start: began.saturating_duration_since(self.started),
         };
         let snapshot = self.reader.read(taken, self.slots.newest());
-        self.history.update(&snapshot);
-        let mut assessment = assess(&snapshot, &self.history, &self.thresholds);
-        let changes = self.findings.confirm(&mut assessment.findings);
+        let (assessment, changes) = self.assessor.assess(&snapshot, before);
         let incidents = self.recorder.record(taken, &assessment, &changes);
         self.polls += 1;
         self.log_transitions(&snapshot);
         log_changes(&changes);
-        if self.history.awaits_names() {
+        if self.assessor.awaits_names() {
             self.slots.ask_for_names();
         }
         self.pace.take_in(&snapshot);

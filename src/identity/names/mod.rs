@@ -40,21 +40,21 @@ pub struct ContainerName {
 
 /// All names known at one time. A clone costs nothing: the poller puts the kubelet's word to the newest of the
 /// log directories at every poll.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NameIndex {
     pods: Arc<HashMap<PodUid, Claim<PodName>>>,
     containers: Arc<HashMap<PodUid, Vec<ContainerEntry>>>,
     told: Arc<ToldNames>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Claim<T> {
     Undisputed(T),
     Disputed,
 }
 
 /// What one link in /var/log/containers says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct ContainerEntry {
     /// The id, or as much of it as was left when the kubelet cut the file name.
     id_prefix: String,

@@ -181,8 +181,7 @@ impl Cgroups {
             self.shown.own = self.own.as_ref().map(|own| own.among(&[], Path::new("")));
             return Arc::default();
         };
-        let are_names_new = !Arc::ptr_eq(&self.shown.names, &asked.names);
-        if mem::take(&mut tree.changed) || are_names_new {
+        if mem::take(&mut tree.changed) || self.shown.names != asked.names {
             let root = self.hierarchy.as_ref().map_or(Path::new(""), |found| &found.root);
             self.shown = Shown::of(tree, &asked.names, self.own.as_ref(), root);
         }
