@@ -183,6 +183,15 @@ pub fn assess(snapshot: &Snapshot, history: &History, thresholds: &Thresholds) -
 }
 
 impl Assessment {
+    /// The containers of that pod.
+    pub fn containers_of(&self, uid: &str) -> &[ContainerState] {
+        // They are in the order of their pods' UIDs.
+        let first = self.containers.partition_point(|container| &*container.identity.uid < uid);
+        let rest = self.containers.get(first..).unwrap_or_default();
+        let end = rest.partition_point(|container| &*container.identity.uid == uid);
+        rest.get(..end).unwrap_or_default()
+    }
+
     /// Leaves only the pods of that namespace and name, their containers, and what is found of them.
     pub fn keep_only(&mut self, namespace: Option<&str>, pod: Option<&str>) {
         if namespace.is_none() && pod.is_none() {

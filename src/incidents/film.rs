@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::SystemTime;
 
 use super::{FRAMES_BEFORE, Frame};
-use crate::assessment::TenantSize;
+use crate::assessment::{ContainerState, TenantSize};
 use crate::snapshot::{Limit, Reading};
 use crate::units::Bytes;
 
@@ -94,9 +94,16 @@ impl Film {
 }
 
 impl Figures {
-    /// A pod's.
-    pub(super) fn of(size: &TenantSize) -> Self {
-        let TenantSize { usage, reserved, limit, failures, .. } = *size;
+    /// A pod's. Where one of its containers alone holds pages, that one's limit counts too.
+    pub(super) fn of(size: &TenantSize, containers: &[ContainerState]) -> Self {
+        let TenantSize { usage, reserved, failures, .. } = *size;
+        let sizes = containers.iter().flat_map(|container| &container.sizes);
+        let mut holders =
+            sizes.filter(|other| other.page_size == size.page_size && other.held() > Bytes::ZERO);
+        let limit = match (holders.next(), holders.next()) {
+            (Some(only), None) => size.limit.least(only.limit),
+            _ => size.limit,
+        };
         Self { usage, reserved, limit, failures }
     }
 

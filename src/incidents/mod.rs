@@ -2,11 +2,14 @@
 //!
 //! Who is called comes after the crash, and the kernel keeps no peak: usage is low again, and the counters say that,
 //! not when. So the last polls of every pod are kept, and put aside whenever a finding of the pod is raised or it is
-//! refused pages. Everything is bounded, and time is that of the snapshots: there is no clock.
+//! refused pages; and what follows is added for as long as something critical is found of it, so that the newest
+//! figures and those just before the refusal are always there. Where that is much, what is long over is thinned out.
+//! Everything is bounded, and time is that of the snapshots: there is no clock.
 
 mod film;
+mod thin;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -21,16 +24,18 @@ pub const MOST_INCIDENTS: usize = 20;
 const MOST_OF_A_POD: usize = 4;
 /// How many polls are kept of each pod.
 pub const FRAMES_BEFORE: usize = 30;
-/// How many polls after its last event belong to an incident.
+/// How many polls belong to an incident after its last event, and after nothing critical is found any more.
 const FRAMES_AFTER: usize = 5;
-/// An incident that goes on and on is cut here.
-const MOST_FRAMES: usize = 120;
+/// How many frames an incident has at most.
+pub const MOST_FRAMES: usize = 120;
+/// How many events: the first ones, since they tell how it began, and the newest.
 const MOST_EVENTS: usize = 50;
+const FIRST_EVENTS: usize = 10;
 /// What happens to a pod within this time after an event is the same incident.
 const SAME_INCIDENT: Duration = Duration::from_secs(60);
 
 /// The newest first.
-pub type Incidents = Arc<[Incident]>;
+pub type Incidents = Arc<[Arc<Incident>]>;
 
 /// Something that happened to a pod, and its figures around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,9 +46,10 @@ pub struct Incident {
     pub page_size: PageSize,
     /// What happened, in order; never empty.
     pub events: Vec<Event>,
-    /// The pod's figures, poll by poll.
+    /// The pod's figures, poll by poll: the newest and those before the last refusal, and as many others as there is
+    /// room for.
     pub frames: Vec<Frame>,
-    /// How many more polls belong to it.
+    /// How many more polls belong to it, if nothing critical is found.
     to_come: usize,
     /// When its last event was, by the clock that never jumps.
     last: Duration,
@@ -83,7 +89,7 @@ pub struct Frame {
     pub usage: Reading<Bytes>,
     /// Mapped, touched or not.
     pub reserved: Reading<Bytes>,
-    /// The pod's fault limit.
+    /// The pod's fault limit, or that of the only container that holds pages.
     pub limit: Reading<Limit>,
     /// Refused charges, of the pod and its containers.
     pub failures: Reading<u64>,
@@ -98,7 +104,7 @@ pub struct Recorder {
     polls: Polls,
     films: HashMap<Key, Film>,
     /// The newest last.
-    incidents: VecDeque<Incident>,
+    incidents: VecDeque<Arc<Incident>>,
     published: Incidents,
 }
 
@@ -111,16 +117,19 @@ impl Recorder {
         changes: &Changes,
     ) -> Incidents {
         let now = taken.since_start;
+        let critical = critical(assessment);
         self.polls.push(taken.wall);
         let mut changed = false;
         for pod in &assessment.pods {
+            let containers = assessment.containers_of(&pod.identity.uid);
             for size in &pod.sizes {
                 let key = (Arc::clone(&pod.identity.uid), size.page_size);
-                let figures = Figures::of(size);
+                let figures = Figures::of(size, containers);
                 let film = self.films.entry(key.clone()).or_default();
                 let refused = film.refused_since(&figures);
                 film.push(figures, &self.polls);
-                changed |= self.continue_incident(&key, figures.at(taken.wall));
+                changed |=
+                    self.continue_incident(&key, figures.at(taken.wall), critical.contains(&key));
                 if refused > 0 {
                     let event = Event { at: taken.wall, kind: EventKind::Refused(refused) };
                     self.happened(&key, &pod.identity, event, now);
@@ -139,17 +148,14 @@ impl Recorder {
         Arc::clone(&self.published)
     }
 
-    /// The newest figures belong to what happened a moment ago, too.
-    fn continue_incident(&mut self, key: &Key, frame: Frame) -> bool {
+    /// The newest figures belong to what happened a moment ago, or goes on.
+    fn continue_incident(&mut self, key: &Key, frame: Frame, is_critical: bool) -> bool {
         let mut newest_first = self.incidents.iter_mut().rev();
-        let Some(incident) = newest_first.find(|incident| incident.is_of(key)) else {
-            return false;
-        };
-        if incident.to_come == 0 || incident.frames.len() >= MOST_FRAMES {
-            return false;
-        }
-        incident.to_come -= 1;
-        incident.frames.push(frame);
+        let newest = newest_first.find(|incident| incident.is_of(key));
+        let Some(incident) = newest.filter(|incident| incident.to_come > 0) else { return false };
+        let incident = Arc::make_mut(incident);
+        incident.to_come = if is_critical { FRAMES_AFTER } else { incident.to_come - 1 };
+        incident.add_frames([frame]);
         true
     }
 
@@ -172,31 +178,22 @@ impl Recorder {
 
     /// Adds an event to the incident that is under way, or begins one.
     fn happened(&mut self, key: &Key, pod: &Identity, event: Event, now: Duration) {
-        let is_under_way = |incident: &&mut Incident| {
-            incident.is_of(key) && now.saturating_sub(incident.last) <= SAME_INCIDENT
-        };
         let seen = self.films.get(key).map(|film| film.frames(&self.polls)).unwrap_or_default();
-        if let Some(incident) = self.incidents.iter_mut().rev().find(is_under_way) {
-            incident.last = now;
-            incident.to_come = FRAMES_AFTER;
-            // What led to this, too: it may have been quiet for longer than an incident goes on by itself.
-            let shown = incident.frames.last().map(|frame| frame.at);
-            incident.frames.extend(seen.into_iter().filter(|frame| Some(frame.at) > shown));
-            incident.frames.truncate(MOST_FRAMES);
-            if incident.events.len() < MOST_EVENTS {
-                incident.events.push(event);
-            }
+        let mut newest_first = self.incidents.iter_mut().rev();
+        let newest = newest_first.find(|incident| incident.is_of(key));
+        if let Some(incident) = newest.filter(|incident| incident.is_continued_by(&event, now)) {
+            Arc::make_mut(incident).add_event(event, now, seen);
             return;
         }
         self.make_room(key);
-        self.incidents.push_back(Incident {
+        self.incidents.push_back(Arc::new(Incident {
             pod: pod.clone(),
             page_size: key.1,
             events: vec![event],
             frames: seen,
             to_come: FRAMES_AFTER,
             last: now,
-        });
+        }));
     }
 
     /// For one more of that pod.
@@ -217,6 +214,53 @@ impl Incident {
     fn is_of(&self, (uid, page_size): &Key) -> bool {
         self.pod.uid == *uid && self.page_size == *page_size
     }
+
+    /// Whether an event belongs to it: one that follows soon; and as long as it goes on any other, but not a second
+    /// refusal, which is a story of its own.
+    fn is_continued_by(&self, event: &Event, now: Duration) -> bool {
+        let is_second = event.is_refusal() && self.events.iter().any(Event::is_refusal);
+        now.saturating_sub(self.last) <= SAME_INCIDENT || (self.to_come > 0 && !is_second)
+    }
+
+    fn add_event(&mut self, event: Event, now: Duration, seen: Vec<Frame>) {
+        self.last = now;
+        self.to_come = FRAMES_AFTER;
+        if self.events.len() >= MOST_EVENTS {
+            self.events.remove(FIRST_EVENTS);
+        }
+        self.events.push(event);
+        // What led to this, too: it may have been quiet for longer than an incident goes on by itself.
+        let shown = self.frames.last().map(|frame| frame.at);
+        self.add_frames(seen.into_iter().filter(|frame| Some(frame.at) > shown));
+    }
+
+    fn add_frames(&mut self, frames: impl IntoIterator<Item = Frame>) {
+        self.frames.extend(frames);
+        let refused = self.events.iter().rev().find(|event| event.is_refusal());
+        let refused = refused.map(|event| event.at);
+        for _ in MOST_FRAMES..self.frames.len() {
+            thin::out(&mut self.frames, refused);
+        }
+    }
+}
+
+impl Event {
+    /// Whether it is a refusal, not a finding.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.kind, EventKind::Refused(_))
+    }
+}
+
+/// The pods and page sizes of which something critical is found.
+fn critical(assessment: &Assessment) -> HashSet<Key> {
+    let critical =
+        assessment.findings.iter().filter(|finding| finding.severity == Severity::Critical);
+    critical
+        .filter_map(|finding| match (&finding.subject, finding.page_size) {
+            (Subject::Tenant(who), Some(page_size)) => Some((Arc::clone(&who.uid), page_size)),
+            _ => None,
+        })
+        .collect()
 }
 
 fn pod<'a>(assessment: &'a Assessment, uid: &str) -> Option<&'a PodState> {

@@ -17,12 +17,20 @@ struct Agent {
     findings: Findings,
     recorder: Recorder,
     polls: u32,
+    /// Of every pod, in pages.
+    limit: u64,
 }
 
 impl Agent {
     fn new() -> Self {
         let history = History::new(Retention::default());
-        Self { history, findings: Findings::default(), recorder: Recorder::default(), polls: 0 }
+        let (findings, recorder) = (Findings::default(), Recorder::default());
+        Self { history, findings, recorder, polls: 0, limit: 64 }
+    }
+
+    /// When a poll was.
+    fn wall(&self, poll: u32) -> SystemTime {
+        node(APART * poll).taken.wall
     }
 
     /// A poll that finds these pods: their UIDs, pages reserved and used, and refusals.
@@ -36,7 +44,7 @@ impl Agent {
         };
         let mut snapshot = node(since_start).with("/kubepods", kubepods);
         for pod in pods {
-            snapshot = with_pod(snapshot, *pod);
+            snapshot = with_pod(snapshot, *pod, self.limit);
         }
         self.history.update(&snapshot);
         let mut assessment = assess(&snapshot, &self.history, &Thresholds::default());
@@ -45,10 +53,13 @@ impl Agent {
     }
 }
 
-/// A pod with a limit of 64 pages.
-fn with_pod(snapshot: Snapshot, (uid, reserved, used, refused): (&str, u64, u64, u64)) -> Snapshot {
+fn with_pod(
+    snapshot: Snapshot,
+    (uid, reserved, used, refused): (&str, u64, u64, u64),
+    limit: u64,
+) -> Snapshot {
     let figures = crate::snapshot::Hugetlb {
-        limit: Reading::Present(Limit::At(Bytes(64 * PG))),
+        limit: Reading::Present(Limit::At(Bytes(limit * PG))),
         reserved: Reading::Present(Bytes(reserved * PG)),
         failures: Failures::V2 {
             hierarchical: Reading::Present(refused),
@@ -86,10 +97,9 @@ fn the_story_is_kept_with_what_came_before_and_after() {
     let kept = agent.poll(&[("u", 140, 12, 1)]);
     assert_eq!(kept.len(), 1, "within a minute it is the same: {kept:?}");
     assert_eq!(names(&kept[0])[..2], ["will-crash".to_owned(), "refused 1".to_owned()]);
-    let usage: Vec<_> = kept[0].frames.iter().map(|frame| frame.usage).collect();
-    let peak = usage.iter().position(|usage| *usage == Reading::Present(Bytes(64 * PG)));
-    let after = usage.len() - peak.expect("the peak that the kernel does not keep");
-    assert!((2..=FRAMES_AFTER + 4).contains(&after), "{after} frames from the peak on");
+    let peak = used(&kept[0]).iter().position(|used| *used == 64);
+    let after = kept[0].frames.len() - peak.expect("the peak that the kernel does not keep");
+    assert_eq!(after, 43, "it may happen again, so all that follows belongs to it");
 }
 
 #[test]
@@ -106,6 +116,95 @@ fn what_led_to_a_later_event_of_the_same_incident_is_kept() {
     let expected: Vec<_> =
         expected.iter().map(|pages| Reading::Present(Bytes(pages * PG))).collect();
     assert_eq!(usage, expected, "{quiet} frames before, and no gap");
+}
+
+fn used(incident: &Incident) -> Vec<u64> {
+    let pages = |frame: &Frame| frame.usage.present().map(|bytes| bytes.0 / PG);
+    incident.frames.iter().filter_map(pages).collect()
+}
+
+#[test]
+fn as_long_as_a_crash_is_to_come_the_newest_figures_are_there() {
+    let mut agent = Agent::new();
+    agent.poll(&[("u", 140, 5, 0)]);
+    for poll in 0..2_000 {
+        let kept = agent.poll(&[("u", 140, 6 + poll / 50, 0)]);
+        let newest = agent.polls - 1;
+        let last = kept[0].frames.last().expect("frames");
+        assert_eq!(last.at, agent.wall(newest), "it froze after {poll} polls");
+        assert!(kept[0].frames.len() <= MOST_FRAMES);
+    }
+    let kept = agent.poll(&[("u", 140, 12, 1)]);
+    assert_eq!((kept.len(), names(&kept[0]).len()), (1, 2), "an hour later it is the same story");
+    let frames = &kept[0].frames;
+    let before: Vec<_> = frames.iter().rev().take(FRAMES_BEFORE).map(|frame| frame.at).collect();
+    let every_poll = (0..=agent.polls - 1).rev().take(FRAMES_BEFORE);
+    let every_poll: Vec<_> = every_poll.map(|poll| agent.wall(poll)).collect();
+    assert_eq!(before, every_poll, "the polls before the refusal, each of them");
+    assert_eq!((frames[0].at, used(&kept[0])[0]), (agent.wall(0), 5), "and how it began");
+    // What was thinned out is missed nowhere: each step of one page is there.
+    let steps: std::collections::BTreeSet<u64> = used(&kept[0]).into_iter().collect();
+    assert_eq!(steps, (5..=45).collect());
+}
+
+#[test]
+fn around_the_refusal_every_poll_stays_however_long_it_goes_on() {
+    let mut agent = Agent::new();
+    for used in 0..60 {
+        agent.poll(&[("u", 140, used, 0)]);
+    }
+    let refused = agent.polls;
+    let mut kept = agent.poll(&[("u", 140, 1, 1)]);
+    for poll in 0..400 {
+        kept = agent.poll(&[("u", 140, 2 + poll % 7, 1)]);
+    }
+    let at: Vec<_> = kept[0].frames.iter().map(|frame| frame.at).collect();
+    let around = refused - 30..=refused + 5;
+    for poll in around.chain(agent.polls - 30..agent.polls) {
+        assert!(
+            at.contains(&agent.wall(poll)),
+            "poll {poll} of {}, refused in {refused}",
+            agent.polls
+        );
+    }
+    assert!(used(&kept[0]).contains(&59), "the peak");
+    assert!(kept[0].frames.len() <= MOST_FRAMES && at.is_sorted());
+}
+
+#[test]
+fn a_second_crash_is_a_story_of_its_own_and_a_fix_is_not() {
+    let mut agent = Agent::new();
+    let mut many = |polls: u64, held: u64, refused: u64, limit: u64| {
+        agent.limit = limit;
+        let mut kept = Incidents::default();
+        for _ in 0..polls {
+            kept = agent.poll(&[("u", held, 10, refused)]);
+        }
+        let goes_on =
+            kept[0].frames.last().map(|frame| frame.at) == Some(agent.wall(agent.polls - 1));
+        (kept.iter().map(|incident| names(incident)).collect::<Vec<_>>(), goes_on)
+    };
+    many(3, 140, 0, 64);
+    assert!(many(40, 140, 1, 64).1);
+    let (told, goes_on) = many(40, 140, 2, 64);
+    let first = ["will-crash", "refused 1", "faults-refused"];
+    assert_eq!(told, [vec!["refused 1"], first.to_vec()], "80 s later");
+    assert!(goes_on);
+    let (told, goes_on) = many(40, 140, 2, 150);
+    assert!(!goes_on, "what is fixed is over");
+    assert_eq!(told[0], ["refused 1", "faults-refused"], "and that it is fixed");
+}
+
+#[test]
+fn of_many_events_the_first_and_the_newest_are_kept() {
+    let mut agent = Agent::new();
+    let mut kept = Incidents::default();
+    for refused in 0..200 {
+        kept = agent.poll(&[("u", 10, 10, refused * refused)]);
+    }
+    let names = names(&kept[0]);
+    assert_eq!((names.len(), &*names[0]), (MOST_EVENTS, "refused 1"));
+    assert_eq!(names.last().map(|name| &**name), Some("refused 397"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A view as text: metrics for Prometheus, a report for people and programs, a page. Total functions: they
 //! don't read, don't decide and don't fail.
 
+mod columns;
 mod figures;
 pub mod findings;
 pub mod metrics;

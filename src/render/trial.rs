@@ -96,7 +96,7 @@ fn level_words(level: &LevelLimits) -> String {
         Reading::Failed => "?".to_owned(),
     };
     format!(
-        "to touch {} ({} used), to map {} ({} mapped): {}",
+        "to touch {} ({} touched), to map {} ({} mapped): {}",
         limit(level.limit),
         held(level.usage),
         limit(level.reservation_limit),
@@ -269,7 +269,7 @@ mod tests {
     fn the_story_in_words() {
         expect_test::expect![[r"
             Pool     500 pages of 2Mi: 500 free, 0 of them reserved, 500 available
-            Limit    to touch 128Mi (0 used), to map none (? mapped): /
+            Limit    to touch 128Mi (0 touched), to map none (? mapped): /
             Limit    of what is above (a pod's): not seen from here
             Mapping  100 pages of 2Mi (200Mi) private
             Touched  64 pages of 2Mi (128Mi)

@@ -126,12 +126,14 @@ async fn json(site: &Site, form: &Exposition, headers: &HeaderMap) -> Answer {
 
 /// The page, which asks for itself again unless it is to stand still; so does the word that there is no view yet.
 async fn status_page<B>(site: &Site, request: &Request<B>) -> Answer {
-    let mut answer = encoded(site, &site.page, HTML, request.headers()).await;
+    let is_still = request.uri().query() == Some(page::STILL);
+    let page = if is_still { &site.still_page } else { &site.page };
+    let mut answer = encoded(site, page, HTML, request.headers()).await;
     let headers = answer.headers_mut();
     headers.insert(CACHE_CONTROL, NO_STORE);
     headers
         .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::CONTENT_SECURITY_POLICY));
-    if request.uri().query() != Some(page::STILL) {
+    if !is_still {
         headers.insert(REFRESH, HeaderValue::from(page::REFRESH_SECONDS));
     }
     answer

@@ -29,6 +29,8 @@ pub struct Site {
     pub(super) report: Exposition,
     pub(super) incidents: Exposition,
     pub(super) page: Exposition,
+    /// The page that stands still, which says so.
+    pub(super) still_page: Exposition,
     /// Notified of each request for the page or the metrics.
     pub(super) requested: Arc<Notify>,
 }
@@ -43,7 +45,11 @@ impl Site {
         ending: watch::Receiver<bool>,
         web_config: &WebConfig,
     ) -> Self {
-        let path = telemetry_path.as_str().to_owned();
+        let page = |refresh| {
+            let path = telemetry_path.as_str().to_owned();
+            Exposition::new(move |view| page::status(view, &path, refresh))
+        };
+        let (page, still_page) = (page(page::Refresh::On), page(page::Refresh::Off));
         Self {
             view,
             telemetry_path,
@@ -54,7 +60,8 @@ impl Site {
             metrics: Exposition::in_pieces(metrics::encode_in_pieces),
             report: Exposition::new(report::json),
             incidents: Exposition::new(report::incidents),
-            page: Exposition::new(move |view| page::status(view, &path)),
+            page,
+            still_page,
             requested: Arc::default(),
         }
     }

@@ -1,6 +1,7 @@
 // Opens every HTML file of a directory in headless Chromium, wide and narrow, light and dark, with the policy that is
-// the file `policy` there, and checks that nothing overflows, that nothing was refused or failed, and that axe finds
-// nothing against WCAG 2 A and AA. The pictures are left there.
+// the file `policy` there, and checks that nothing overflows, that nothing was refused or failed, that the page says what
+// it must (looked.js), and that axe finds nothing against WCAG 2 A and AA. The pictures are left there; one of them,
+// status-page.png, is what docs/ shows.
 //
 //   node page.js DIRECTORY MODULES
 'use strict';
@@ -13,6 +14,7 @@ const [directory, modules] = process.argv.slice(2);
 const installed = createRequire(path.join(path.resolve(modules), 'x.js'));
 const { chromium } = installed('playwright-core');
 const policy = fs.readFileSync(path.join(directory, 'policy'), 'utf8');
+const looked = require('./looked.js');
 const axe = fs.readFileSync(installed.resolve('axe-core/axe.min.js'), 'utf8');
 
 const widths = { desktop: 1280, phone: 390 };
@@ -35,6 +37,8 @@ async function look(browser, name, html, width, colorScheme) {
   });
   await page.goto('http://node.test/');
   await page.screenshot({ path: path.join(directory, `${name}.png`), fullPage: !name.startsWith('many') });
+  if (name === 'will-crash-desktop-light') await picture(page);
+  faults.push(...await page.evaluate(looked, name));
   // What is folded must fit too.
   for (const state of ['as it comes', 'unfolded']) {
     const [content, room] = await page.evaluate(() => {
@@ -54,6 +58,14 @@ async function look(browser, name, html, width, colorScheme) {
   if (found.passes.length < 10) faults.push(`axe passed only ${found.passes.length} rules`);
   await context.close();
   return faults;
+}
+
+// The picture for the documentation: what is worst, and who holds what.
+async function picture(page) {
+  await page.setViewportSize({ width: 1100, height: 800 });
+  const end = await page.locator('#probe').boundingBox();
+  await page.screenshot({ path: path.join(directory, 'status-page.png'), fullPage: true, clip: { x: 0, y: 0, width: 1100, height: end.y - 12 } });
+  await page.setViewportSize({ width: widths.desktop, height: 800 });
 }
 
 (async () => {

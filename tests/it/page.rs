@@ -26,7 +26,7 @@ const KEPT: [&str; 5] =
 fn every_machine_has_a_page_and_some_are_shown_as_they_were() {
     for name in machine::all() {
         let machine = Machine::named(&name);
-        let page = page::status(&look(Looking::at(machine.roots())), "/metrics");
+        let page = page::status(&look(Looking::at(machine.roots())), "/metrics", page::Refresh::On);
         let (_, page) = page.split_once("<main>").expect("a beginning");
         let (page, _) = page.split_once("<section aria-labelledby=\"exporter\">").expect("an end");
         let mut pieces = page.split("<time ");
@@ -47,10 +47,17 @@ fn every_machine_has_a_page_and_some_are_shown_as_they_were() {
 #[test]
 fn the_page_may_load_and_run_nothing_and_refreshes_itself_unless_it_is_to_stand_still() {
     let machine = Machine::named("seed");
-    let agent = Start::new(&machine.flags()).go();
+    let mut flags = machine.flags();
+    flags.push("--node.name=worker-7".to_owned());
+    let agent = Start::new(&flags).go();
     for (path, refresh) in [("/", Some("10")), ("/?still", None), ("/?stil", Some("10"))] {
         let answer = agent.get(path);
         assert_eq!(answer.header("refresh"), refresh, "{path}");
+        // Both forms of the page are kept, and neither is taken for the other.
+        let chosen = if refresh.is_some() { "every 10 s" } else { "never" };
+        let chosen = format!(" aria-current=\"true\">{chosen}</a>");
+        assert!(answer.text().contains(&chosen), "{path}");
+        assert!(answer.text().contains("<title>worker-7: "), "{path}");
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         let policy = answer.header("content-security-policy").expect("a policy");
         assert!(policy.starts_with("default-src 'none'; style-src 'unsafe-inline'; "), "{policy}");
@@ -59,7 +66,8 @@ fn the_page_may_load_and_run_nothing_and_refreshes_itself_unless_it_is_to_stand_
         }
     }
     wait_for("the finding, which takes two polls", || {
-        agent.get("/").text().contains("<h1>Something will crash.</h1>").then_some(())
+        let headline = "<h1><bdi>prod/db-0</bdi> will crash: 72Mi of 2Mi pages too little</h1>";
+        agent.get("/").text().contains(headline).then_some(())
     });
     for path in ["/", "/api/v1/view"] {
         let request = format!("HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");

@@ -70,13 +70,18 @@ impl Finding {
         self.name == will_crash::RULE.name
     }
 
-    /// Whether it is about that pod or a container of it, or about the node or a cgroup and concerns
-    /// that pod.
+    /// The UIDs of the pods it concerns, that included which it is about.
+    pub fn pods(&self) -> impl Iterator<Item = &str> {
+        let own = match &self.subject {
+            Subject::Tenant(who) => Some(&who.uid),
+            Subject::Node | Subject::Cgroup(_) => None,
+        };
+        own.into_iter().chain(&self.concerned).map(|uid| &**uid)
+    }
+
+    /// Whether it concerns that pod.
     pub fn concerns(&self, uid: &str) -> bool {
-        match &self.subject {
-            Subject::Tenant(who) => *who.uid == *uid,
-            Subject::Node | Subject::Cgroup(_) => self.concerned.iter().any(|pod| **pod == *uid),
-        }
+        self.pods().any(|pod| pod == uid)
     }
 
     /// Whether a process of some pod that it concerns will be killed, and of which can't be told.
@@ -95,12 +100,17 @@ impl Finding {
 }
 
 impl Identity {
-    /// For a sentence: `container c of pod ns/name`, `pod ns/name`.
-    pub fn described(&self) -> String {
-        let pod = match &*self.pod {
+    /// The pod's name, `ns/name`, or its UID where that is not known.
+    pub fn pod_name(&self) -> String {
+        match &*self.pod {
             "" => self.uid.to_string(),
             pod => format!("{}/{pod}", self.namespace),
-        };
+        }
+    }
+
+    /// For a sentence: `container c of pod ns/name`, `pod ns/name`.
+    pub fn described(&self) -> String {
+        let pod = self.pod_name();
         match &*self.container {
             "" => format!("pod {pod}"),
             container => format!("container {container} of pod {pod}"),

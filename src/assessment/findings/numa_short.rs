@@ -13,7 +13,7 @@ pub(super) const RULE: Rule = Rule {
     severity: Severity::Warning,
     summary: "Containers bound to some NUMA nodes have mapped more than is free there.",
     foretells: "A reservation is counted against the whole node's pool and checked against a cpuset only when it is made: if the pages on the bound nodes run out, a touch is SIGBUS though the pool has free pages and no counter moves.",
-    evidence: "For each set of NUMA nodes that a container is bound to (`cpuset.mems.effective`): all that containers bound within that set have reserved and not yet touched, against the free pages on those nodes. The kernel keeps no reservation by node.",
+    evidence: "For each set of NUMA nodes that a container is bound to (`cpuset.mems.effective`): all that containers bound within that set have mapped and not yet touched, against the free pages on those nodes. The kernel keeps no reservation by node.",
     false_alarms: "Memory policies (mbind, numactl) bind as well and are not seen. Pages used by others on these nodes may be freed in time.",
     remedy: "Put more of the pool on those nodes (`/sys/devices/system/node/node<N>/hugepages/hugepages-<size>/nr_hugepages`), or place fewer such pods there (memory manager, topology manager).",
     find,

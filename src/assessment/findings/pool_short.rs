@@ -10,7 +10,7 @@ pub(super) const RULE: Rule = Rule {
     severity: Severity::Warning,
     summary: "The pods' unused grants are more than the node's pool can still give.",
     foretells: "A pod that maps what it was granted is refused (ENOMEM: no huge pages, or no start), or, having mapped without a reservation, is killed by SIGBUS. No counter moves for either.",
-    evidence: "The sum over pods of what their limits grant and they have not mapped (`hugetlb_pool_unfilled_bytes`) is above the pool's free pages less the reserved ones. The usual causes: the pool was made smaller after the kubelet started, pages are used outside pods, or a file keeps them.",
+    evidence: "The sum over pods of what their limits grant and they have not mapped (`hugetlb_pool_unfilled_bytes`) is above what is available of the pool, its free pages less the reserved ones. The usual causes: the pool was made smaller after the kubelet started, pages are used outside pods, or a file keeps them.",
     false_alarms: "While a pod ends its pages are in use and its successor's grant is already counted. Overcommitted (surplus) pages are not counted on.",
     remedy: "Give the pool the missing pages (`vm.nr_hugepages`) and restart the kubelet if the node's capacity changed, or find who uses pages outside pods (`hugetlb_pool_unattributed_bytes`, `hugetlb_cgroup_usage_bytes`).",
     find,

@@ -40,17 +40,17 @@ pub(super) const FAMILIES: &[Family] = &[
     ),
     gauge(
         "hugetlb_pool_free_bytes",
-        "Huge pages that nobody has touched, reserved ones included (free_hugepages).",
+        "Huge pages touched by nobody, reserved ones included (free_hugepages).",
         |view, samples| each(view, samples, |pool| pool.free),
     ),
     gauge(
         "hugetlb_pool_reserved_bytes",
-        "Free huge pages promised to a mapping and not yet touched (resv_hugepages).",
+        "Free huge pages that are mapped and not yet touched (resv_hugepages).",
         |view, samples| each(view, samples, |pool| pool.reserved),
     ),
     gauge(
         "hugetlb_pool_available_bytes",
-        "Huge pages a new mapping can reserve from the pool: free less reserved.",
+        "Huge pages available to a new mapping: free less reserved.",
         |view, samples| each(view, samples, Pool::available),
     ),
     gauge(
@@ -95,7 +95,7 @@ pub(super) const FAMILIES: &[Family] = &[
     ),
     numa(
         "hugetlb_numa_pool_free_bytes",
-        "Huge pages on a NUMA node that nobody has touched (free_hugepages). The kernel keeps no reservation by node.",
+        "Huge pages on a NUMA node touched by nobody, reserved ones included (free_hugepages). The kernel keeps no reservation by node.",
         |view, samples| each_node(view, samples, |part| part.free),
     ),
     numa(

@@ -14,8 +14,12 @@ not exist or could not be read is an absent series, never a zero; \"unlimited\" 
 `namespace` and `pod` are those of the pod observed, so a scrape needs `honor_labels: true`; they are empty
 while a pod's name is not known, and `container` is then the first 12 digits of the container's id.
 
-A container or pod has series if it was granted huge pages (a container: or its pod was), uses or has
-reserved some, or was refused some; with `--collector.idle` all of them have. What was refused some stays for
+The words here, on the page and in the report: what is *touched* is charged to a cgroup (`usage`); what is *mapped*
+was mapped by its processes, touched or not (`reserved`, the kernel's word for a cgroup). A pool's *free* pages
+are touched by nobody; some of them are *reserved*, mapped and not yet touched; the others are *available*.
+
+A container or pod has series if it was granted huge pages (a container: or its pod was), has touched or
+mapped some, or was refused some; with `--collector.idle` all of them have. What was refused some stays for
 15 minutes after its cgroup is gone.
 
 | metric | type | labels | what it is |

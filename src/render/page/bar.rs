@@ -45,7 +45,7 @@ pub(super) fn stacked(parts: &[Part], whole: Bytes, label: &str) -> Markup {
     html! { svg .bar role="img" aria-label=(label) { @for piece in pieces { (piece) } } }
 }
 
-/// One tenant's bar: what it uses, what it has mapped beyond that, and what of this it can't have, against its limit
+/// One tenant's bar: what it has touched, what it has mapped beyond that, and what of this it can't touch, against its limit
 /// or, where it has none itself, that of its pod.
 pub(super) fn tenant(size: &TenantSize, around: Option<Bytes>) -> Markup {
     let mapped = size.outlook.committed.present().max(Some(size.held())).unwrap_or_default();
@@ -62,7 +62,7 @@ pub(super) fn tenant(size: &TenantSize, around: Option<Bytes>) -> Markup {
     }
     let limit = size.limit.finite().or(around);
     let whole = limit.unwrap_or_default().max(mapped);
-    let used = size.usage.present().unwrap_or_default();
+    let touched = size.usage.present().unwrap_or_default();
     let short = size.outlook.shortfall.present().unwrap_or_default();
     let at = |bytes| percent(bytes, whole);
     let over = limit.filter(|limit| *limit < whole);
@@ -71,8 +71,8 @@ pub(super) fn tenant(size: &TenantSize, around: Option<Bytes>) -> Markup {
     html! {
         svg .bar role="img" aria-label=(words(size, mapped, short)) {
             (piece("within", 0.0, at(limit.unwrap_or_default())))
-            (piece("used", 0.0, at(used)))
-            (piece("reserved", at(used), at(mapped)))
+            (piece("touched", 0.0, at(touched)))
+            (piece("mapped", at(touched), at(mapped)))
             @if short > Bytes::ZERO { (piece("short", short_from, at(mapped))) }
             @if let Some(limit) = over { rect class="mark" x=(length(at(limit))) width="2" {} }
         }
@@ -81,8 +81,8 @@ pub(super) fn tenant(size: &TenantSize, around: Option<Bytes>) -> Markup {
 
 fn words(size: &TenantSize, mapped: Bytes, short: Bytes) -> String {
     let mut words = match size.usage {
-        Reading::Present(used) => format!("{used} used, {mapped} reserved"),
-        Reading::Absent | Reading::Failed => format!("{mapped} reserved"),
+        Reading::Present(touched) => format!("{touched} touched, {mapped} mapped"),
+        Reading::Absent | Reading::Failed => format!("{mapped} mapped"),
     };
     match size.limit {
         Reading::Present(Limit::At(limit)) => words += &format!(", limit {limit}"),

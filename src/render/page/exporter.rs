@@ -74,6 +74,15 @@ pub(super) fn moment(time: SystemTime) -> Markup {
     }
 }
 
+/// The time of day, `14:02:30`; `?` for one that the formatter's calendar has not.
+pub(super) fn clock(time: SystemTime) -> String {
+    let mut text = String::new();
+    let is_shown = time >= SystemTime::UNIX_EPOCH
+        && write!(text, "{}", humantime::format_rfc3339_seconds(time)).is_ok();
+    let clock = text.split(['T', 'Z']).nth(1).filter(|_| is_shown);
+    clock.unwrap_or("?").to_owned()
+}
+
 /// How long, to three digits or so: `5m`, `1.2ms`.
 pub(super) fn span(duration: Duration) -> String {
     match duration.as_secs_f64() {

@@ -3,23 +3,25 @@
 
 mod bar;
 mod exporter;
+mod film;
 mod findings;
+mod heads;
 mod incidents;
 mod pods;
 mod pools;
 mod probes;
 #[cfg(test)]
 mod scenes;
+mod span;
+mod summary;
 #[cfg(test)]
 mod tests;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, PreEscaped, html};
 
-use super::figures::nothing_found;
 use super::tenants::by_danger;
-use crate::assessment::{Finding, Severity};
-use crate::snapshot::{Health, SourceHealth};
 use crate::view::View;
+use summary::Headline;
 
 /// What a browser may do with the page: apply the style that is in it, and load, run and send nothing.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -28,6 +30,15 @@ pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe
 /// who reads slowly can have the same page stand still.
 pub const REFRESH_SECONDS: u64 = 10;
 
+/// Whether a browser asks for the page again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    /// Every [`REFRESH_SECONDS`].
+    On,
+    /// Not by itself.
+    Off,
+}
+
 /// The query with which the page stands still.
 pub const STILL: &str = "still";
 
@@ -35,10 +46,10 @@ const STYLE: &str = include_str!("page.css");
 const DOCS: &str = "https://github.com/hugetlb-exporter/hugetlb-exporter/blob/main";
 
 /// The page of a view. Its links are relative, so that it works behind a proxy that puts it elsewhere.
-pub fn status(view: &View, telemetry_path: &str) -> String {
-    let findings = &view.assessment.findings;
-    let headline = headline(findings, view.snapshot.sources.iter().all(SourceHealth::is_up));
+pub fn status(view: &View, telemetry_path: &str, refresh: Refresh) -> String {
+    let headline = Headline::of(view);
     let pods = by_danger(view);
+    let node = view.node.as_deref().unwrap_or("this node");
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -46,12 +57,12 @@ pub fn status(view: &View, telemetry_path: &str) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (headline) " · hugetlb-exporter" }
+                title { (node) ": " (headline) " · hugetlb-exporter" }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 header {
-                    p .brand { strong { "hugetlb-exporter" } " " span { "Huge pages of this node" } }
+                    p .brand { strong { "Huge pages of " bdi { (node) } } " " span { "hugetlb-exporter" } }
                     nav aria-label="Other views" {
                         a href=(format!(".{telemetry_path}")) { "Metrics" }
                         a href="./api/v1/view" { "JSON" }
@@ -61,8 +72,8 @@ pub fn status(view: &View, telemetry_path: &str) -> String {
                 }
                 main {
                     (bar::patterns())
-                    (summary(view, headline))
-                    (findings::section(findings))
+                    (summary::section(view, &headline, refresh))
+                    (findings::section(&view.assessment.findings))
                     (incidents::section(view))
                     (pods::section(&pods, view))
                     (pods::others(view))
@@ -81,54 +92,4 @@ pub fn status(view: &View, telemetry_path: &str) -> String {
         }
     }
     .into_string()
-}
-
-/// The page in one line. Less than "nothing critical" is said only where nothing at all was found: a warning may
-/// be that it can't be told.
-fn headline(findings: &[Finding], all_seen: bool) -> &'static str {
-    let worst = findings.iter().map(|finding| finding.severity).min();
-    match worst {
-        None => nothing_found(all_seen),
-        Some(_) if findings.iter().any(Finding::foretells_a_crash) => "Something will crash.",
-        Some(Severity::Critical) => "Something critical was found.",
-        Some(_) if all_seen => "Nothing critical was found.",
-        Some(_) => "Nothing critical was found in what could be seen.",
-    }
-}
-
-/// What a glance is for: the headline, when it was true, and what could not be seen.
-fn summary(view: &View, headline: &str) -> Markup {
-    let findings = &view.assessment.findings;
-    let worst = findings.iter().map(|finding| finding.severity).min();
-    let taken = view.snapshot.taken.wall;
-    html! {
-        section .summary .(worst.map_or_else(|| "fine".to_owned(), |worst| worst.to_string())) {
-            h1 { (headline) }
-            p {
-                @for (severity, words) in [
-                    (Severity::Critical, "critical"),
-                    (Severity::Warning, "to look into"),
-                    (Severity::Info, "worth knowing"),
-                ] {
-                    @let number = findings.iter().filter(|finding| finding.severity == severity).count();
-                    @if number > 0 { span .count { (number) " " (words) } " " }
-                }
-                span { "Seen " (exporter::moment(taken)) }
-            }
-            p .refresh {
-                "Refresh: " a href="./" { "every " (REFRESH_SECONDS) " s" } " or "
-                a href=(format!("?{STILL}")) { "never" }
-            }
-            @if view.snapshot.sources.iter().any(|source| !source.is_up()) {
-                p { "Not seen:" }
-                ul {
-                    @for source in &view.snapshot.sources {
-                        @if let Health::Down(why) = &source.health {
-                            li { (source.source) ": " bdi { (why) } }
-                        }
-                    }
-                }
-            }
-        }
-    }
 }

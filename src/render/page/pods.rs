@@ -1,48 +1,61 @@
 //! Pods and their containers, and other users: a row with a bar for each page size. Those of which something is wrong
 //! stand first; where there are many, the others are folded.
 
-use std::collections::HashMap;
-
 use maud::{Markup, html};
 
 use super::bar;
 use super::exporter::moment;
-use crate::assessment::{Finding, Severity, Subject, TenantSize};
-use crate::render::figures::{bytes, limit, shortfall, show};
+use super::heads::{Look, head, legend, meanings};
+use crate::assessment::{Finding, TenantSize};
+use crate::render::columns;
+use crate::render::figures::{Short, bytes, limit, show};
 use crate::render::tenants::Tenants;
-use crate::snapshot::{Pool, Reading};
+use crate::snapshot::Pool;
 use crate::view::View;
 
-/// So many pods of which nothing is wrong are shown unfolded.
+/// So many pods of which something is wrong are shown unfolded, and so many others.
+const UNFOLDED_WRONG: usize = 20;
 const UNFOLDED: usize = 12;
 
-/// What was found of each pod, by its UID, the worst first.
-type Found<'a> = HashMap<&'a str, Vec<&'a Finding>>;
+const LOOKS: [Look; 5] = [
+    ("touched", "touched"),
+    ("mapped", "mapped, not yet touched"),
+    ("short", "mapped, and can't be touched"),
+    ("mark", "limit"),
+    ("within", "rest of the limit"),
+];
 
 pub(super) fn section(pods: &[Tenants<'_>], view: &View) -> Markup {
-    let found = found(&view.assessment.findings);
     let pools = &view.snapshot.pools;
-    let (mut wrong, fine): (Vec<_>, Vec<_>) = pods.iter().partition(|pod| is_wrong(pod, &found));
-    // The order of danger stays among those of which the same is found.
-    wrong.sort_by_key(|pod| worst(pod, &found).unwrap_or(Severity::Info));
-    let total = fine.len() + wrong.len();
+    let (wrong, fine): (Vec<_>, Vec<_>) = pods.iter().partition(|pod| pod.is_wrong());
+    let (first, rest) = wrong.split_at(UNFOLDED_WRONG.min(wrong.len()));
+    let tables = html! {
+        @if !first.is_empty() { (table("Pods to look into", first, pools)) }
+        @if !rest.is_empty() {
+            details {
+                summary { (rest.len()) " more to look into" }
+                (table("More pods to look into", rest, pools))
+            }
+        }
+        @if !fine.is_empty() {
+            details open[fine.len() <= UNFOLDED] {
+                summary {
+                    @if wrong.is_empty() { "All " (fine.len()) } @else { (fine.len()) " more" }
+                    " without a warning"
+                }
+                (table("Other pods", &fine, pools))
+            }
+        }
+    };
     html! {
         section aria-labelledby="pods" {
             h2 #pods { "Pods and their containers" }
-            @if total == 0 {
+            @if pods.is_empty() {
                 p { "No pod holds, was granted or was refused any." }
             } @else {
-                (legend())
-                @if !wrong.is_empty() { (table("Pods to look into", &wrong, &found, pools)) }
-                @if !fine.is_empty() {
-                    details open[fine.len() <= UNFOLDED] {
-                        summary {
-                            @if wrong.is_empty() { "All " (fine.len()) } @else { (fine.len()) " more" }
-                            " without a warning"
-                        }
-                        (table("Other pods", &fine, &found, pools))
-                    }
-                }
+                (legend(&LOOKS, &tables))
+                (tables)
+                (meanings(&columns::TENANT))
             }
         }
     }
@@ -58,11 +71,11 @@ pub(super) fn others(view: &View) -> Markup {
         section aria-labelledby="others" {
             h2 #others { "Other users" }
             table .tenants aria-labelledby="others" {
-                (head("cgroup", "of the pool"))
+                (heads("cgroup", "of the pool"))
                 tbody {
                     @for service in services {
                         @let name = html! { bdi { (service.cgroup) } };
-                        (rows(&name, &service.sizes, &[], &view.snapshot.pools))
+                        (rows(&name, &service.sizes, Short::of, &[], &view.snapshot.pools))
                     }
                 }
             }
@@ -70,95 +83,57 @@ pub(super) fn others(view: &View) -> Markup {
     }
 }
 
-fn found(findings: &[Finding]) -> Found<'_> {
-    let mut found = Found::new();
-    for finding in findings {
-        if let Subject::Tenant(who) = &finding.subject {
-            found.entry(&who.uid).or_default().push(finding);
-        }
-    }
-    found.values_mut().for_each(|found| found.sort_by_key(|finding| finding.severity));
-    found
-}
-
-fn worst(pod: &Tenants<'_>, found: &Found<'_>) -> Option<Severity> {
-    found.get(&*pod.identity.uid)?.iter().map(|finding| finding.severity).min()
-}
-
-fn is_wrong(pod: &Tenants<'_>, found: &Found<'_>) -> bool {
-    let is_short = |size: &TenantSize| {
-        size.outlook.shortfall.is_some()
-            || size.outlook.shortfall == Reading::Failed
-            || size.outlook.uncertainty.is_some()
-    };
-    worst(pod, found).is_some_and(|worst| worst < Severity::Info) || pod.all_sizes().any(is_short)
-}
-
-fn legend() -> Markup {
-    html! {
-        p .legend {
-            @for (look, words) in [
-                ("used", "used (touched)"),
-                ("reserved", "reserved (mapped), not yet touched"),
-                ("short", "reserved, and can't be had"),
-                ("mark", "limit"),
-                ("within", "rest of the limit"),
-            ] {
-                span { (bar::sample(look)) (words) }
-            }
-        }
-    }
-}
-
-fn table(label: &str, pods: &[&Tenants<'_>], found: &Found<'_>, pools: &[Pool]) -> Markup {
+fn table(label: &str, pods: &[&Tenants<'_>], pools: &[Pool]) -> Markup {
     html! {
         table .tenants aria-label=(label) {
-            (head("pod / container", "of the limit"))
-            @for pod in pods {
-                @let found = found.get(&*pod.identity.uid).map_or(&[][..], Vec::as_slice);
-                tbody { (pod_rows(pod, found, pools)) }
-            }
+            (heads("pod / container", "of the limit"))
+            @for pod in pods { tbody { (pod_rows(pod, pools)) } }
         }
     }
 }
 
-fn head(who: &str, whole: &str) -> Markup {
+/// The bar stands after the page size.
+fn heads(who: &str, whole: &str) -> Markup {
+    let [size, figures @ ..] = &columns::TENANT;
     html! {
         thead {
             tr {
                 th scope="col" { (who) }
-                th scope="col" { "size" }
+                (head(size))
                 th scope="col" { (whole) }
-                @for figure in ["limit", "reserved", "used", "left", "short", "refused"] {
-                    th scope="col" { (figure) }
-                }
+                @for figure in figures { (head(figure)) }
             }
         }
     }
 }
 
-fn pod_rows(pod: &Tenants<'_>, found: &[&Finding], pools: &[Pool]) -> Markup {
-    let badges = html! {
+fn badges(found: &[&Finding]) -> Markup {
+    html! {
         @for (index, finding) in found.iter().enumerate() {
             // Of several containers the same may be found.
             @if found.iter().take(index).all(|other| other.name != finding.name) {
                 " " span .badge .(finding.severity) { (finding.name) }
             }
         }
-    };
+    }
+}
+
+fn pod_rows(pod: &Tenants<'_>, pools: &[Pool]) -> Markup {
+    let badges = badges(&pod.found);
+    let short = |size: &TenantSize| pod.short(size);
     let name = html! { b { bdi { (pod.name()) } } };
     if let [only] = &pod.containers[..]
         && only.sizes.len() == pod.sizes.len()
         && only.sizes.iter().zip(pod.sizes).all(|(container, pod)| shows_the_same(container, pod))
     {
         let name = html! { (name) " " bdi { (only.identity.container) } (badges) };
-        return rows(&name, &only.sizes, &[], pools);
+        return rows(&name, &only.sizes, short, &[], pools);
     }
     html! {
-        (rows(&html! { (name) (badges) }, pod.sizes, &[], pools))
+        (rows(&html! { (name) (badges) }, pod.sizes, short, &[], pools))
         @for container in &pod.containers {
             @let name = html! { bdi .of-pod { (container.identity.container) } };
-            (rows(&name, &container.sizes, pod.sizes, pools))
+            (rows(&name, &container.sizes, Short::of, pod.sizes, pools))
         }
     }
 }
@@ -175,15 +150,19 @@ fn shows_the_same(container: &TenantSize, pod: &TenantSize) -> bool {
             size.failures,
         )
     };
-    let pods = (pod.outlook.shortfall, pod.outlook.uncertainty);
-    // Who is named is named once: where a container is short its pod is not.
+    // Where a container is short its pod is not, and the pod's row says it all the same.
     shown(container) == shown(pod)
-        && (pods.1.is_none() && !pods.0.is_some() && pods.0 != Reading::Failed
-            || pods == (container.outlook.shortfall, container.outlook.uncertainty))
+        && (Short::of(pod).is_fine() || Short::of(pod) == Short::of(container))
 }
 
 /// A row for each page size, the name on the first. A bar's whole is the own limit, or that around it, or the pool.
-fn rows(name: &Markup, sizes: &[TenantSize], around: &[TenantSize], pools: &[Pool]) -> Markup {
+fn rows(
+    name: &Markup,
+    sizes: &[TenantSize],
+    short: impl Fn(&TenantSize) -> Short,
+    around: &[TenantSize],
+    pools: &[Pool],
+) -> Markup {
     html! {
         @if sizes.is_empty() { tr { th scope="row" colspan="9" { (name) } } }
         @for (index, size) in sizes.iter().enumerate() {
@@ -205,17 +184,15 @@ fn rows(name: &Markup, sizes: &[TenantSize], around: &[TenantSize], pools: &[Poo
                 td { (bytes(size.reserved)) }
                 td { (bytes(size.usage)) }
                 td { (bytes(size.outlook.headroom)) }
-                (short(size))
+                (missing(short(size)))
                 td { (show(size.failures, |failures| failures.to_string())) }
             }
         }
     }
 }
 
-fn short(size: &TenantSize) -> Markup {
-    let words = shortfall(size);
-    if size.outlook.shortfall.is_some() {
-        return html! { td .too-little { (words) } };
+fn missing(short: Short) -> Markup {
+    html! {
+        @if let Short::By(_) = short { td .too-little { (short) } } @else { td { (short) } }
     }
-    html! { td { (words) } }
 }

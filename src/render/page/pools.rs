@@ -3,29 +3,33 @@
 use maud::{Markup, html};
 
 use super::bar::{self, Part};
+use super::heads::{Look, head, legend, meanings};
 use crate::assessment::{PoolState, TenantSize};
+use crate::render::columns::{self, Column};
 use crate::render::figures::{bytes, show};
 use crate::snapshot::{NumaPool, Pool, Reading};
 use crate::units::{Bytes, NumaNode, Pages};
 use crate::view::View;
 
-/// Who may hold pages: how it is drawn, and its words.
-const HOLDERS: [(&str, &str); 6] = [
-    ("pods", "pods"),
-    ("services", "services"),
+/// What a pool's pages may be: how it is drawn, and its words. They are drawn in the order of [`columns::POOL`], and
+/// what is free as a whole where it is not known how much of it is reserved.
+const LOOKS: [Look; 7] = [
+    ("pods", "touched by pods"),
+    ("services", "touched by services"),
     ("orphaned", "orphaned"),
     ("unexplained", "unexplained"),
+    ("free", "free, reserved or not"),
     ("reserved", "reserved"),
-    ("free", "free"),
+    ("available", "available"),
 ];
 
 const NONE: Reading<Bytes> = Reading::Present(Bytes::ZERO);
 
-/// A pool, or a NUMA node's part of it, in the order of [`HOLDERS`].
+/// A pool, or a NUMA node's part of it.
 struct Holding {
     of: String,
-    total: Reading<Bytes>,
-    parts: [Reading<Bytes>; 6],
+    /// As [`columns::POOL`] has them.
+    figures: [Reading<Bytes>; 8],
 }
 
 pub(super) fn section(view: &View) -> Markup {
@@ -35,10 +39,10 @@ pub(super) fn section(view: &View) -> Markup {
             @if view.snapshot.pools.is_empty() {
                 p { "This node has none." }
             } @else {
-                p .legend {
-                    @for (look, words) in HOLDERS { span { (bar::sample(look)) (words) } }
-                }
-                @for pool in &view.snapshot.pools { (one(view, pool)) }
+                @let pools = html! { @for pool in &view.snapshot.pools { (one(view, pool)) } };
+                (legend(&LOOKS, &pools))
+                (pools)
+                (meanings(&columns::POOL))
             }
         }
     }
@@ -52,7 +56,7 @@ fn one(view: &View, pool: &Pool) -> Markup {
         @if pool.size != Reading::Present(Pages(0)) {
             (table(view, pool, state))
             p .facts {
-                (pages(pool.available())) " pages are free and reserved by nobody, "
+                (pages(pool.available())) " pages are available, "
                 (pages(pool.surplus)) " are surplus."
                 @if let Some(state) = state { (promises(state)) }
             }
@@ -64,7 +68,7 @@ fn promises(state: &PoolState) -> Markup {
     html! {
         @if state.promised != NONE {
             " Pods may touch " (bytes(state.promised)) ", of which " (bytes(state.unfilled))
-            " is not yet reserved"
+            " is not yet mapped"
             @if state.shortfall.is_some() {
                 ", " b { (bytes(state.shortfall)) " more than the pool can give" }
             }
@@ -85,8 +89,7 @@ fn table(view: &View, pool: &Pool, state: Option<&PoolState>) -> Markup {
                 tr {
                     th scope="col" { "NUMA node" }
                     th scope="col" { "held by" }
-                    th scope="col" { "total" }
-                    @for (_, words) in HOLDERS { th scope="col" { (words) } }
+                    @for column in &columns::POOL { (head(column)) }
                 }
             }
             tbody { @for holding in holdings { (row(&holding)) } }
@@ -95,27 +98,33 @@ fn table(view: &View, pool: &Pool, state: Option<&PoolState>) -> Markup {
 }
 
 fn row(holding: &Holding) -> Markup {
-    let drawn = HOLDERS.iter().zip(holding.parts);
-    let parts: Vec<Part> = drawn
-        .map(|((look, _), part)| Part { look, bytes: part.present().unwrap_or_default() })
-        .collect();
-    let held = HOLDERS.iter().zip(holding.parts).filter(|(_, part)| part.is_some());
-    let label: Vec<String> =
-        held.map(|((_, words), part)| format!("{} {words}", bytes(part))).collect();
+    let [total, ..] = holding.figures;
     html! {
         tr {
             th scope="row" { (holding.of) }
             td {
-                @match holding.total {
+                @match total {
                     Reading::Present(Bytes::ZERO) => span .unseen { "none" },
-                    Reading::Present(total) => (bar::stacked(&parts, total, &label.join(", "))),
+                    Reading::Present(total) => (drawn(&holding.figures, total)),
                     Reading::Absent | Reading::Failed => span .unseen { "could not be read" },
                 }
             }
-            td { (bytes(holding.total)) }
-            @for part in holding.parts { td { (bytes(part)) } }
+            @for figure in holding.figures { td { (bytes(figure)) } }
         }
     }
+}
+
+fn drawn(figures: &[Reading<Bytes>; 8], total: Bytes) -> Markup {
+    let [_, touched @ .., free, reserved, available] = figures;
+    let is_split = reserved.present().is_some() && available.present().is_some();
+    let free = if is_split { [&NONE, reserved, available] } else { [free, &NONE, &NONE] };
+    let parts = LOOKS.iter().zip(touched.iter().chain(free));
+    let parts: Vec<Part> = parts
+        .map(|((look, _), part)| Part { look, bytes: part.present().unwrap_or_default() })
+        .collect();
+    let figures = columns::POOL.iter().zip(figures).skip(1).filter(|(_, part)| part.is_some());
+    let label = figures.map(|(Column { word, .. }, part)| format!("{} {word}", bytes(*part)));
+    bar::stacked(&parts, total, &label.collect::<Vec<_>>().join(", "))
 }
 
 fn whole(view: &View, pool: &Pool, state: Option<&PoolState>) -> Holding {
@@ -126,12 +135,13 @@ fn whole(view: &View, pool: &Pool, state: Option<&PoolState>) -> Holding {
     let told = NONE.plus(pods).plus(services).plus(orphaned);
     Holding {
         of: "all".to_owned(),
-        total: size,
-        parts: [
+        figures: [
+            size,
             pods,
             services,
             orphaned,
             less(used, told),
+            free,
             pool.bytes(pool.reserved),
             pool.bytes(pool.available()),
         ],
@@ -145,14 +155,15 @@ fn of_node(view: &View, pool: &Pool, part: &NumaPool) -> Holding {
     let none = Reading::Absent;
     Holding {
         of: part.node.to_string(),
-        total: size,
-        parts: [
+        figures: [
+            size,
             pods,
             services,
             none,
             less(less(size, free), NONE.plus(pods).plus(services)),
-            none,
             free,
+            none,
+            none,
         ],
     }
 }

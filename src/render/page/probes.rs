@@ -3,6 +3,8 @@
 use maud::{Markup, html};
 
 use super::exporter::{moment, span};
+use super::heads::{head, meanings};
+use crate::render::columns;
 use crate::snapshot::{Check, Probes};
 
 pub(super) fn section(probes: Option<&Probes>) -> Markup {
@@ -27,9 +29,7 @@ fn results(probes: &Probes) -> Markup {
         table .probes aria-labelledby="probe" {
             thead {
                 tr {
-                    @for column in ["size", "tried", "verdict", "in a row", "last tried"] {
-                        th scope="col" { (column) }
-                    }
+                    @for column in &columns::PROBE { (head(column)) }
                 }
             }
             tbody {
@@ -53,6 +53,7 @@ fn results(probes: &Probes) -> Markup {
                 }
             }
         }
+        (meanings(&columns::PROBE))
     }
 }
 

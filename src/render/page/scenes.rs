@@ -1,8 +1,10 @@
 //! Made-up nodes, as the page must show them: what its tests and its pictures are made of.
 
+mod stories;
+
 use std::time::{Duration, SystemTime};
 
-use crate::assessment::{Findings, TenantSize, Thresholds, assess};
+use crate::assessment::{Findings, Subject, TenantSize, Thresholds, assess};
 use crate::history::{History, Retention};
 use crate::incidents::{Incidents, Recorder};
 use crate::snapshot::example::{hugetlb, node, page_size};
@@ -13,6 +15,7 @@ use crate::snapshot::{
 };
 use crate::units::{Bytes, NumaNode, PageSize, Pages};
 use crate::view::{Poll, View};
+pub(super) use stories::{after_a_crash, fixed_since, long_run_up};
 
 const PAGE: u64 = 2 << 20;
 
@@ -21,13 +24,25 @@ const PAGE: u64 = 2 << 20;
 pub(super) struct Pod {
     names: [String; 3],
     limit: u64,
+    /// What its cgroup may touch beyond what its container may.
+    spare: u64,
+    /// The NUMA node that its container is bound to.
+    bound: Option<u32>,
     reserved: u64,
     used: u64,
     refused: u64,
 }
 
 fn pod(names: [&str; 3], limit: u64, reserved: u64, used: u64) -> Pod {
-    Pod { names: names.map(str::to_owned), limit, reserved, used, refused: 0 }
+    Pod {
+        names: names.map(str::to_owned),
+        limit,
+        spare: 0,
+        bound: None,
+        reserved,
+        used,
+        refused: 0,
+    }
 }
 
 /// A database that maps a buffer pool of 1 GiB and then some, a router that takes all it was granted, and others.
@@ -48,12 +63,29 @@ pub(super) fn crashing_pods() -> Vec<Pod> {
     pods
 }
 
-/// As many as a large node has, three of which are not well.
-pub(super) fn many_pods() -> Vec<Pod> {
+/// Four of them have, and of the last one only the container, not its pod, is short.
+pub(super) fn crashing_together() -> Vec<Pod> {
+    let mut pods = crashing_pods();
+    for (pod, more) in pods.iter_mut().skip(1).zip([8, 16, 4]) {
+        pod.reserved = pod.limit + more;
+    }
+    pods[3].spare = 64;
+    pods
+}
+
+/// One is bound to a NUMA node that has too little for what it has mapped.
+pub(super) fn numa_short_pods() -> Vec<Pod> {
+    let mut pods = usual_pods();
+    (pods[0].limit, pods[0].reserved, pods[0].bound) = (900, 900, Some(0));
+    pods
+}
+
+/// As many as a large node has, three of which are not well. With limits of 9 pages the pool has enough for them all.
+pub(super) fn many_pods(limit: u64) -> Vec<Pod> {
     let mut pods: Vec<Pod> = (0_u64..250)
         .map(|number| {
             let name = format!("worker-{number}");
-            pod(["batch", &name, "main"], 16, 8 + number % 9, number % 9)
+            pod(["batch", &name, "main"], limit, limit.min(1 + number % 9), number % 9)
         })
         .collect();
     for number in [17, 99, 180] {
@@ -93,22 +125,6 @@ pub(super) fn healthy() -> View {
     view
 }
 
-/// The database touched what it may not, was killed, and maps the same again.
-pub(super) fn after_a_crash() -> View {
-    let mut pods = crashing_pods();
-    let mut seen_so_far = Vec::new();
-    for (poll, used) in [120, 160, 210, 250, 300, 340, 390, 430, 470, 512].into_iter().enumerate() {
-        pods[0].used = used;
-        // It was found long ago; this is the crash.
-        seen_so_far.push(snapshot(if poll == 0 { 0 } else { 100 + 2 * poll as u64 }, &pods));
-    }
-    (pods[0].used, pods[0].reserved, pods[0].refused) = (0, 0, 1);
-    seen_so_far.push(snapshot(120, &pods));
-    (pods[0].used, pods[0].reserved) = (37, 564);
-    seen_so_far.extend([snapshot(122, &pods), snapshot(124, &pods)]);
-    seen(&seen_so_far)
-}
-
 /// What a stranger may call things, and sources that fail.
 pub(super) fn hostile() -> View {
     let script = "<script>alert(1)</script>";
@@ -122,7 +138,11 @@ pub(super) fn hostile() -> View {
     for (container, name) in view.assessment.containers.iter_mut().zip(names) {
         container.identity.container = name.into();
     }
+    view.node = Some(format!("{script}{long}").into());
     for finding in &mut view.assessment.findings {
+        if let Subject::Tenant(who) = &mut finding.subject {
+            (who.namespace, who.pod) = (script.into(), long.as_str().into());
+        }
         finding.sentence += &format!(" {script} {long}");
         finding.remedy += " `</code><b>";
     }
@@ -192,18 +212,21 @@ fn snapshot(since_start: u64, pods: &[Pod]) -> Snapshot {
         .with("/machine.slice/vm-build.scope", figures(None, vm, vm));
     for (number, pod) in (1_u64..).zip(pods) {
         let uid = format!("{number:08x}-4d5e-4f60-8a7b-9c0d1e2f3a4b");
-        let own = || Hugetlb {
+        let own = |limit| Hugetlb {
             failures: Failures::V2 {
                 hierarchical: Reading::Present(pod.refused),
                 local: Reading::Present(pod.refused),
             },
-            ..figures(Some(pod.limit), pod.reserved, pod.used)
+            ..figures(Some(limit), pod.reserved, pod.used)
         };
         let [namespace, name, container] = &pod.names;
         snapshot = snapshot
-            .with(&format!("/kubepods/pod{uid}"), own())
-            .with_container(&uid, number, own())
+            .with(&format!("/kubepods/pod{uid}"), own(pod.limit + pod.spare))
+            .with_container(&uid, number, own(pod.limit))
             .named(&uid, number, [namespace, name, container], 0);
+        if let (Some(node), Some(cgroup)) = (pod.bound, snapshot.cgroups_mut().last_mut()) {
+            cgroup.memory_nodes = Reading::Present(vec![NumaNode(node)]);
+        }
     }
     snapshot.probes = Some(probes(since_start).into());
     snapshot.sources = well();

@@ -6,7 +6,8 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::{Style, findings};
 use crate::assessment::TenantSize;
-use crate::render::figures::{bytes, limit, shortfall, show};
+use crate::render::columns;
+use crate::render::figures::{Short, bytes, limit, show};
 use crate::render::tenants::by_danger;
 use crate::snapshot::{Health, Pool, Reading, SourceHealth};
 use crate::units::Pages;
@@ -61,7 +62,7 @@ fn section(text: &mut String, heading: &str, table: &Table, without: &str) {
 }
 
 /// A table of columns, the first `left` of them aligned to the left.
-fn columns(header: &[&str], left: usize) -> Table {
+fn with_columns(header: &[&str], left: usize) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -75,8 +76,10 @@ fn columns(header: &[&str], left: usize) -> Table {
 }
 
 fn pools(pools: &[Pool]) -> Table {
-    let mut table =
-        columns(&["page size", "node", "total", "free", "reserved", "available", "surplus"], 2);
+    let mut table = with_columns(
+        &["page size", "node", "total", "free", "reserved", "available", "surplus"],
+        2,
+    );
     for pool in pools {
         table.add_row([
             pool.page_size.to_string(),
@@ -105,37 +108,38 @@ fn pools(pools: &[Pool]) -> Table {
     table
 }
 
-const TENANT_COLUMNS: [&str; 7] = ["size", "limit", "reserved", "used", "left", "short", "refused"];
+fn of_tenants(who: &str) -> Table {
+    let words = columns::TENANT.map(|column| column.word);
+    with_columns(&[&[who], &words[..]].concat(), 2)
+}
 
 fn tenants(view: &View) -> Table {
-    let mut header = vec!["pod / container"];
-    header.extend(TENANT_COLUMNS);
-    let mut table = columns(&header, 2);
+    let mut table = of_tenants("pod / container");
     for pod in by_danger(view) {
-        add_tenant(&mut table, &pod.name(), pod.sizes);
-        for container in pod.containers {
-            add_tenant(
-                &mut table,
-                &format!("  {}", container.identity.container),
-                &container.sizes,
-            );
+        add_tenant(&mut table, &pod.name(), pod.sizes, |size| pod.short(size));
+        for container in &pod.containers {
+            let name = format!("  {}", container.identity.container);
+            add_tenant(&mut table, &name, &container.sizes, Short::of);
         }
     }
     table
 }
 
 fn services(view: &View) -> Table {
-    let mut header = vec!["cgroup"];
-    header.extend(TENANT_COLUMNS);
-    let mut table = columns(&header, 2);
+    let mut table = of_tenants("cgroup");
     for service in &view.assessment.services {
-        add_tenant(&mut table, &service.cgroup, &service.sizes);
+        add_tenant(&mut table, &service.cgroup, &service.sizes, Short::of);
     }
     table
 }
 
 /// A row for each page size, the name on the first.
-fn add_tenant(table: &mut Table, name: &str, sizes: &[TenantSize]) {
+fn add_tenant(
+    table: &mut Table,
+    name: &str,
+    sizes: &[TenantSize],
+    short: impl Fn(&TenantSize) -> Short,
+) {
     if sizes.is_empty() {
         table.add_row([name]);
     }
@@ -147,7 +151,7 @@ fn add_tenant(table: &mut Table, name: &str, sizes: &[TenantSize]) {
             bytes(size.reserved),
             bytes(size.usage),
             bytes(size.outlook.headroom),
-            shortfall(size),
+            short(size).to_string(),
             show(size.failures, |failures| failures.to_string()),
         ]);
     }

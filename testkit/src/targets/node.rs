@@ -34,7 +34,7 @@ pub fn node(bytes: &[u8]) {
     check_exposition(&text);
     let json = report::json(&view);
     assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
-    let page = page::status(&view, "/metrics");
+    let page = page::status(&view, "/metrics", page::Refresh::On);
     assert!(page.ends_with("</html>"), "{page}");
     let table = report::table(&view, Style::Plain);
     // What is anyone's to write must not command a terminal.

@@ -10,7 +10,7 @@ use crate::view::View;
 
 /// All incidents of a view, the newest first, indented, with a final newline.
 pub fn incidents(view: &View) -> String {
-    let report = Report { incidents: view.incidents.iter().map(incident).collect() };
+    let report = Report { incidents: view.incidents.iter().map(|it| incident(it)).collect() };
     // Plain structs with text keys always serialise.
     let mut text = serde_json::to_string_pretty(&report).unwrap_or_default();
     text.push('\n');
