@@ -17,7 +17,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
@@ -32,6 +32,9 @@ use names::NameSlot;
 use pace::Pace;
 use poller::{Poller, Polling, Slots};
 use prober::ProbeSlot;
+
+/// A task that panics is started again after this time.
+const RESTART: Duration = Duration::from_secs(1);
 
 /// Why the agent ended, other than by being told to.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +56,9 @@ pub enum AgentError {
     /// The poller ended by itself, which is a bug.
     #[error("the poller ended unexpectedly; the log says why")]
     Poller,
+    /// The server ended by itself, which is a bug.
+    #[error("the server ended unexpectedly; the log says why")]
+    Server,
 }
 
 /// An agent that listens, and neither polls nor answers yet.
@@ -107,17 +113,20 @@ async fn serve(
     let (ended, ending) = watch::channel(false);
     let roots = config.roots.clone();
     let probe = config.probe.map(|probe| ProbeSlot::start(probe, roots, view.clone(), started));
+    let probe = probe.transpose()?;
     let site = Site::new(view, config.telemetry_path, started, interval, ending, &web_config);
-    let site = site.telling(first_request);
-    let web_config = web_config.keep_fresh();
-    let serving = tokio::spawn(server.serve(site));
+    let site = site.map_err(can_not_start("threads that encode"))?.telling(first_request);
+    let web_config =
+        web_config.keep_fresh().map_err(can_not_start("web configuration's thread"))?;
+    let mut serving = tokio::spawn(server.serve(site));
 
     let (names, kubelet) =
         tokio::join!(NameSlot::start(config.roots.clone()), KubeletSlot::start(config.kubelet));
+    let mappings = config.mappings.map(|every| MappingSlot::start(config.roots.clone(), every));
     let slots = Slots {
-        names,
-        kubelet,
-        mappings: config.mappings.map(|every| MappingSlot::start(config.roots.clone(), every)),
+        names: names?,
+        kubelet: kubelet?,
+        mappings: mappings.transpose()?,
         probe,
         web_config,
     };
@@ -131,12 +140,29 @@ async fn serve(
             Ok(())
         }
         _ = &mut polling.ended => Err(AgentError::Poller),
+        // It ends after `ended` alone.
+        _ = &mut serving => Err(AgentError::Server),
     };
     // Whoever is not there any more needs no telling.
     polling.stop();
     let _ = ended.send(true);
-    let _ = serving.await;
+    if !serving.is_finished() {
+        let _ = serving.await;
+    }
     result
+}
+
+/// Runs a task for as long as the agent runs: if it panics it is started again.
+fn keep_running<F: Future<Output = ()> + Send + 'static>(
+    what: &'static str,
+    start: impl Fn() -> F + Send + 'static,
+) {
+    tokio::spawn(async move {
+        while let Err(error) = tokio::spawn(start()).await {
+            tracing::error!(%error, "{what} ended unexpectedly and is started again");
+            tokio::time::sleep(RESTART).await;
+        }
+    });
 }
 
 /// The signals that end the agent. From when there are some, they do not end the process by themselves.
@@ -178,5 +204,9 @@ impl Signals {
 }
 
 fn listen_to(kind: SignalKind) -> Result<Signal, AgentError> {
-    signal(kind).map_err(|source| AgentError::Start { what: "signal handlers", source })
+    signal(kind).map_err(can_not_start("signal handlers"))
+}
+
+fn can_not_start(what: &'static str) -> impl FnOnce(io::Error) -> AgentError {
+    move |source| AgentError::Start { what, source }
 }

@@ -115,7 +115,7 @@ impl Serving {
         let (end, ending) = watch::channel(false);
         let (path, interval) = ("/metrics".parse()?, Duration::from_secs(2));
         let config = WebConfig::load(None)?;
-        let site = Site::new(view, path, Instant::now(), interval, ending, &config);
+        let site = Site::new(view, path, Instant::now(), interval, ending, &config)?;
         thread::Builder::new().spawn(move || runtime.block_on(server.serve(site)))?;
         Ok(Self { views, address, _end: end })
     }

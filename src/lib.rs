@@ -13,6 +13,7 @@
 //! reads, the poller never waits for a disk, a network or another process, and no Rust runs after fork.
 
 mod units;
+mod worker;
 mod identity;
 mod snapshot;
 mod history;

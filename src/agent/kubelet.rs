@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 
+use super::{AgentError, can_not_start, keep_running};
 use crate::config::KubeletConfig;
 use crate::identity::ToldNames;
 use crate::snapshot::{Declared, Health, Source};
@@ -13,6 +15,12 @@ use crate::sources::{Answer, Aside, Endpoint, Found, Kubelet};
 /// It is asked at most this often when somebody waits for a name: well within the time that a container without
 /// one is held back.
 const BUSY: Duration = Duration::from_secs(4);
+
+/// A request that takes longer is given up.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// In a report, somebody waits for it.
+const REPORT_LIMIT: Duration = Duration::from_secs(3);
 
 /// The first snapshot waits so long for it, no longer.
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
@@ -32,19 +40,25 @@ pub(super) struct KubeletSlot {
 
 impl KubeletSlot {
     /// Starts asking; returns when there is an answer, or soon. Nothing where it is not to be asked.
-    pub(super) async fn start(config: Option<KubeletConfig>) -> Option<Self> {
-        let KubeletConfig { endpoint, interval } = config?;
+    pub(super) async fn start(config: Option<KubeletConfig>) -> Result<Option<Self>, AgentError> {
+        let Some(KubeletConfig { endpoint, interval }) = config else { return Ok(None) };
         if endpoint.insecure_skip_verify {
             tracing::warn!(url = %endpoint.url,
                 "the kubelet's certificate is not checked: whoever answers there is given the token and believed");
         }
-        let kubelet = Kubelet::new(endpoint);
-        let (sender, mut newest) = watch::channel(Told::nothing_yet(&kubelet));
+        let kubelet =
+            Kubelet::new(endpoint, TIME_LIMIT).map_err(can_not_start("asking of the kubelet"))?;
+        let kubelet = Arc::new(kubelet);
+        let (sender, mut newest) = watch::channel(Told::unknown(kubelet.not_asked_yet()));
         let wanted = Arc::new(Notify::new());
-        tokio::spawn(keep_asking(kubelet, interval.duration(), sender, Arc::clone(&wanted)));
+        let asked = Arc::clone(&wanted);
+        keep_running("the asking of the kubelet", move || {
+            let (kubelet, wanted) = (Arc::clone(&kubelet), Arc::clone(&asked));
+            keep_asking(kubelet, interval.duration(), sender.clone(), wanted)
+        });
         // Without an answer the snapshot says so itself.
         let _ = tokio::time::timeout(FIRST_ANSWER, newest.changed()).await;
-        Some(Self { newest, wanted })
+        Ok(Some(Self { newest, wanted }))
     }
 
     /// What it last said.
@@ -59,8 +73,7 @@ impl KubeletSlot {
 }
 
 impl Told {
-    fn nothing_yet(kubelet: &Kubelet) -> Self {
-        let health = kubelet.not_asked_yet();
+    fn unknown(health: Health) -> Self {
         Self { declared: Found { facts: Arc::default(), health }, names: Arc::default() }
     }
 
@@ -86,7 +99,7 @@ impl Told {
 }
 
 async fn keep_asking(
-    kubelet: Kubelet,
+    kubelet: Arc<Kubelet>,
     interval: Duration,
     sender: watch::Sender<Told>,
     wanted: Arc<Notify>,
@@ -116,17 +129,14 @@ async fn keep_asking(
 
 /// Asks once and waits for the answer, for a report.
 pub(super) fn ask_once(endpoint: Endpoint) -> Told {
-    let kubelet = Kubelet::new(endpoint);
-    let nothing = Told::nothing_yet(&kubelet);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    let answer = match runtime {
-        Ok(runtime) => {
-            let answer = runtime.block_on(kubelet.ask());
-            // A token on a stuck disk must not keep the report.
-            runtime.shutdown_background();
-            answer
-        }
-        Err(error) => Err(Health::Down(format!("can't start the runtime: {error}"))),
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_io().enable_time().build();
+    let ask = |runtime: Runtime| {
+        let kubelet = Kubelet::new(endpoint, REPORT_LIMIT)?;
+        let answer = runtime.block_on(kubelet.ask());
+        Ok(Told::unknown(kubelet.not_asked_yet()).after(&kubelet, answer))
     };
-    nothing.after(&kubelet, answer)
+    runtime.and_then(ask).unwrap_or_else(|error| {
+        Told::unknown(Health::Down(format!("can't start asking the kubelet: {error}")))
+    })
 }

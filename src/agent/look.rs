@@ -1,7 +1,8 @@
 //! A report's look at the node: once more, without the loop.
 
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,9 +10,17 @@ use super::kubelet;
 use crate::assessment::{Findings, Thresholds, assess};
 use crate::history::{History, Retention};
 use crate::incidents::Incidents;
-use crate::snapshot::{Reading, Taken};
-use crate::sources::{Aside, Endpoint, Reader, Roots, scan_mappings, scan_names};
+use crate::snapshot::{Health, Reading, Taken};
+use crate::sources::{
+    Aside, Endpoint, Found, LogDirectory, Named, Names, Reader, Roots, scan_mappings,
+};
 use crate::view::{Poll, View};
+
+/// A report waits so long for names.
+const NAMES: Duration = Duration::from_secs(1);
+
+/// And so long for mappings.
+const MAPPINGS: Duration = Duration::from_secs(3);
 
 /// What a report is to be made of.
 #[derive(Debug)]
@@ -44,12 +53,62 @@ impl Looking {
     }
 }
 
-/// Two looks at the node, for a report: what is found in both is believed. Waits for names, and holds
+/// What may take its time, as far as it comes in time.
+fn look_aside(roots: &Roots, at_mappings: bool) -> Aside {
+    let named = LogDirectory::ALL.map(|directory| {
+        let roots = roots.clone();
+        (directory, Pending::start("names", NAMES, move || directory.scan(&roots)))
+    });
+    let mappings = at_mappings.then(|| {
+        let roots = roots.clone();
+        Pending::start("mappings", MAPPINGS, move || scan_mappings(&roots, &AtomicU32::default()))
+    });
+    let named = named.map(|(directory, pending)| {
+        pending.wait().unwrap_or_else(|why| {
+            let mut named = Named::default();
+            named.fail(roots, directory, &why);
+            named
+        })
+    });
+    let mappings = mappings.map(|pending| {
+        let unknown = |why| Found { facts: Arc::default(), health: Health::Down(why) };
+        pending.wait().unwrap_or_else(unknown)
+    });
+    Aside { names: Names::of(roots, &named), mappings, ..Aside::default() }
+}
+
+/// Something that is looked for on a thread of its own, which is left behind where it is stuck.
+struct Pending<T> {
+    result: io::Result<mpsc::Receiver<T>>,
+    until: Instant,
+    patience: Duration,
+}
+
+impl<T: Send + 'static> Pending<T> {
+    fn start(name: &str, patience: Duration, look: impl FnOnce() -> T + Send + 'static) -> Self {
+        let (leave, result) = mpsc::channel();
+        let thread = thread::Builder::new().name(name.to_owned());
+        // An error means that nobody waits any more.
+        let started = thread.spawn(move || drop(leave.send(look())));
+        let until = Instant::now() + patience;
+        Self { result: started.map(|_| result), until, patience }
+    }
+
+    /// The result, or why there is none.
+    fn wait(self) -> Result<T, String> {
+        let rest = self.until.saturating_duration_since(Instant::now());
+        let result = self.result.map_err(|error| format!("can't start a thread: {error}"))?;
+        result
+            .recv_timeout(rest)
+            .map_err(|_| format!("no answer for {} s", self.patience.as_secs()))
+    }
+}
+
+/// Two looks at the node, for a report: what is found in both is believed. Waits a moment for names, and holds
 /// nothing back for want of one.
 pub fn look(looking: Looking) -> View {
     let Looking { node, roots, thresholds, kubelet, at_mappings, apart } = looking;
-    let mappings = at_mappings.then(|| scan_mappings(&roots, &AtomicU32::default()));
-    let mut aside = Aside { names: scan_names(&roots), mappings, ..Aside::default() };
+    let mut aside = look_aside(&roots, at_mappings);
     if let Some(endpoint) = kubelet {
         kubelet::ask_once(endpoint).add_to(&mut aside);
     }

@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
+use super::{AgentError, can_not_start, keep_running};
 use crate::config::Interval;
 use crate::snapshot::{Health, Mappings};
 use crate::sources::{Found, Roots, scan_mappings};
+use crate::worker::Worker;
 
 /// A look that takes longer is stuck, or too slow to be of use; either must be told.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,10 +26,13 @@ pub(super) struct MappingSlot {
 
 impl MappingSlot {
     /// Starts looking, that long after each look. Nobody waits for the first.
-    pub(super) fn start(roots: Roots, every: Interval) -> Self {
+    pub(super) fn start(roots: Roots, every: Interval) -> Result<Self, AgentError> {
         let (sender, newest) = watch::channel(None);
-        tokio::spawn(keep_looking(roots, every.duration(), PATIENCE, sender));
-        Self { newest }
+        let worker = Worker::start("mappings").map_err(can_not_start("search for mappings"))?;
+        keep_running("the search for mappings", move || {
+            keep_looking(worker.clone(), roots.clone(), every.duration(), PATIENCE, sender.clone())
+        });
+        Ok(Self { newest })
     }
 
     /// What the last look found; nothing before the first is over.
@@ -38,6 +42,7 @@ impl MappingSlot {
 }
 
 async fn keep_looking(
+    worker: Worker,
     roots: Roots,
     every: Duration,
     patience: Duration,
@@ -46,7 +51,9 @@ async fn keep_looking(
     let mut looks = 0;
     while !sender.is_closed() {
         let reading = Arc::new(AtomicU32::new(0));
-        let mut look = start_look(roots.clone(), Arc::clone(&reading));
+        let Ok(turn) = worker.turn().await else { return };
+        let (roots_now, now_reading) = (roots.clone(), Arc::clone(&reading));
+        let mut look = turn.run(move || scan_mappings(&roots_now, &now_reading));
         let answer = match timeout(patience, &mut look).await {
             Ok(answer) => answer,
             Err(_) => {
@@ -65,14 +72,10 @@ async fn keep_looking(
                 Arc::make_mut(&mut found.facts).looks = looks;
                 sender.send_replace(Some(found));
             }
-            Err(error) => down(&sender, format!("the look ended unexpectedly: {error}")),
+            Err(error) => down(&sender, error.to_string()),
         }
         sleep(every).await;
     }
-}
-
-fn start_look(roots: Roots, reading: Arc<AtomicU32>) -> JoinHandle<Found<Mappings>> {
-    spawn_blocking(move || scan_mappings(&roots, &reading))
 }
 
 /// What was found last stays.
@@ -148,7 +151,8 @@ mod tests {
         runtime.block_on(async {
             let (sender, mut newest) = watch::channel(None);
             let (every, patience) = (Duration::from_millis(10), Duration::from_millis(300));
-            tokio::spawn(keep_looking(roots, every, patience, sender));
+            let worker = Worker::start("test").expect("a thread");
+            tokio::spawn(keep_looking(worker, roots, every, patience, sender));
             let mut next = async |wanted: fn(&Health) -> bool| {
                 let found = newest.wait_for(|found: &Option<Found<Mappings>>| {
                     found.as_ref().is_some_and(|found| wanted(&found.health))

@@ -1,11 +1,14 @@
-//! The search for names, beside the poller.
+//! The search for names, beside the poller: each log directory has a thread and a time-out of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
 
-use crate::sources::{Names, Roots, scan_names};
+use super::{AgentError, can_not_start, keep_running};
+use crate::sources::{LogDirectory, Named, Names, Roots, Search};
+use crate::worker::Worker;
 
 /// Names are looked for this often when nobody waits for one.
 const NAMES_IDLE: Duration = Duration::from_secs(30);
@@ -17,49 +20,113 @@ const NAMES_BUSY: Duration = Duration::from_secs(1);
 /// not keep the agent from starting.
 const FIRST_NAMES: Duration = Duration::from_secs(1);
 
+/// A directory that takes longer is reported.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Where names are left for the poller.
 pub(super) struct NameSlot {
-    newest: watch::Receiver<Names>,
-    wanted: Arc<Notify>,
+    newest: watch::Receiver<Found>,
+    wanted: [Arc<Notify>; 2],
+}
+
+/// What each directory gave last, and the names of both.
+#[derive(Debug, Default)]
+struct Found {
+    named: [Named; 2],
+    names: Names,
+}
+
+#[derive(Debug)]
+struct Searching {
+    roots: Roots,
+    found: watch::Sender<Found>,
 }
 
 impl NameSlot {
     /// Starts looking for names; returns when they were found, or soon.
-    pub(super) async fn start(roots: Roots) -> Self {
-        let (sender, mut newest) = watch::channel(Names::default());
-        let wanted = Arc::new(Notify::new());
-        tokio::spawn(look_for_names(roots, sender, Arc::clone(&wanted)));
-        if tokio::time::timeout(FIRST_NAMES, newest.changed()).await.is_err() {
+    pub(super) async fn start(roots: Roots) -> Result<Self, AgentError> {
+        let (found, mut newest) = watch::channel(Found::default());
+        let searching = Arc::new(Searching { roots, found });
+        let wanted: [Arc<Notify>; 2] = Default::default();
+        for (directory, wanted) in LogDirectory::ALL.into_iter().zip(&wanted) {
+            let worker = Worker::start("names").map_err(can_not_start("search for names"))?;
+            let (searching, wanted) = (Arc::clone(&searching), Arc::clone(wanted));
+            keep_running("the search for names", move || {
+                let (searching, wanted) = (Arc::clone(&searching), Arc::clone(&wanted));
+                searching.keep_looking(directory, worker.clone(), wanted, PATIENCE)
+            });
+        }
+        let both = newest.wait_for(Found::is_complete);
+        if timeout(FIRST_NAMES, both).await.is_err() {
             tracing::warn!("the log directories are slow; the first series come without names");
         }
-        Self { newest, wanted }
+        Ok(Self { newest, wanted })
     }
 
     pub(super) fn newest(&self) -> Names {
-        self.newest.borrow().clone()
+        self.newest.borrow().names.clone()
     }
 
     pub(super) fn ask(&self) {
-        self.wanted.notify_one();
+        self.wanted.iter().for_each(|wanted| wanted.notify_one());
     }
 }
 
-async fn look_for_names(roots: Roots, sender: watch::Sender<Names>, wanted: Arc<Notify>) {
-    loop {
-        let roots = roots.clone();
-        let Ok(mut names) = tokio::task::spawn_blocking(move || scan_names(&roots)).await else {
-            return;
-        };
-        // The same names stay where they are in memory: whoever has made something of them need not do it again.
-        let before = Arc::clone(&sender.borrow().index);
-        if *before == *names.index {
-            names.index = before;
+impl Searching {
+    async fn keep_looking(
+        self: Arc<Self>,
+        directory: LogDirectory,
+        worker: Worker,
+        wanted: Arc<Notify>,
+        patience: Duration,
+    ) {
+        while !self.found.is_closed() {
+            let Ok(turn) = worker.turn().await else { return };
+            let searching = Arc::clone(&self);
+            let mut look = turn.run(move || {
+                let named = directory.scan(&searching.roots);
+                searching.publish(directory, |was| *was = named);
+            });
+            let ended = match timeout(patience, &mut look).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    self.down(directory, &format!("no answer for {} s", patience.as_secs()));
+                    look.await
+                }
+            };
+            if let Err(error) = ended {
+                self.down(directory, &error.to_string());
+            }
+            sleep(NAMES_BUSY).await;
+            // A time-out is the ordinary case: nobody asked.
+            let _ = timeout(NAMES_IDLE, wanted.notified()).await;
         }
-        if sender.send(names).is_err() {
-            return;
-        }
-        tokio::time::sleep(NAMES_BUSY).await;
-        // A time-out is the ordinary case: nobody asked.
-        let _ = tokio::time::timeout(NAMES_IDLE, wanted.notified()).await;
+    }
+
+    /// What was found there last stays.
+    fn down(&self, directory: LogDirectory, why: &str) {
+        self.publish(directory, |named| named.fail(&self.roots, directory, why));
+    }
+
+    fn publish(&self, directory: LogDirectory, change: impl FnOnce(&mut Named)) {
+        self.found.send_modify(|found| {
+            let [pods, containers] = &mut found.named;
+            change(match directory {
+                LogDirectory::Pods => pods,
+                LogDirectory::Containers => containers,
+            });
+            let mut names = Names::of(&self.roots, &found.named);
+            // The same names stay where they are in memory: whoever has made something of them need not do it again.
+            if *names.index == *found.names.index {
+                names.index = Arc::clone(&found.names.index);
+            }
+            found.names = names;
+        });
+    }
+}
+
+impl Found {
+    fn is_complete(&self) -> bool {
+        self.named.iter().all(|named| !matches!(named.search, Search::Unfinished))
     }
 }

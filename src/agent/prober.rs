@@ -7,6 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
+#[cfg(feature = "scratch-probe")]
+use super::can_not_start;
+use super::{AgentError, keep_running};
 use crate::config::ProbeConfig;
 #[cfg(feature = "scratch-probe")]
 use crate::probe::scratch;
@@ -17,6 +20,8 @@ use crate::snapshot::{
 use crate::sources::{Roots, read_pools};
 use crate::units::{Bytes, PageSize};
 use crate::view::View;
+#[cfg(feature = "scratch-probe")]
+use crate::worker::Worker;
 
 /// Children that have not ended yet, at most; more than one page size's is a sign that the kernel holds them.
 const MOST_CHILDREN: usize = 4;
@@ -37,7 +42,7 @@ impl ProbeSlot {
         roots: Roots,
         views: watch::Receiver<Option<Arc<View>>>,
         started: Instant,
-    ) -> Self {
+    ) -> Result<Self, AgentError> {
         let probes = Probes::none_yet(config.target, config.interval.duration());
         let (sender, newest) = watch::channel(Arc::new(probes));
         let pace = Pace {
@@ -45,9 +50,20 @@ impl ProbeSlot {
             pause: config.pause,
             places: Places::new(MOST_CHILDREN),
         };
-        let prober = Prober { config, pace, roots, views, started };
-        tokio::spawn(prober.run(sender));
-        Self { newest }
+        let prober = Prober {
+            #[cfg(feature = "scratch-probe")]
+            scratch: (config.target == Target::Scratch)
+                .then(|| Worker::start("scratch"))
+                .transpose()
+                .map_err(can_not_start("probe"))?,
+            config,
+            pace,
+            roots,
+            views,
+            started,
+        };
+        keep_running("the probe", move || prober.clone().run(sender.clone()));
+        Ok(Self { newest })
     }
 
     /// What was found so far.
@@ -56,12 +72,16 @@ impl ProbeSlot {
     }
 }
 
+#[derive(Clone)]
 struct Prober {
     config: ProbeConfig,
     pace: Pace,
     roots: Roots,
     views: watch::Receiver<Option<Arc<View>>>,
     started: Instant,
+    /// Makes and removes the cgroups of the scratch target.
+    #[cfg(feature = "scratch-probe")]
+    scratch: Option<Worker>,
 }
 
 impl Prober {
@@ -82,8 +102,8 @@ impl Prober {
     /// Every page size once.
     async fn round(&self, view: &View, results: &watch::Sender<Arc<Probes>>) {
         #[cfg(feature = "scratch-probe")]
-        if let (Target::Scratch, Some(hierarchy)) = (self.config.target, &view.snapshot.hierarchy) {
-            for problem in scratch::remove_leftovers(hierarchy).await {
+        if let (Some(worker), Some(hierarchy)) = (&self.scratch, &view.snapshot.hierarchy) {
+            for problem in scratch::remove_leftovers(hierarchy, worker).await {
                 tracing::warn!(problem, "a scratch cgroup is left");
             }
         }
@@ -121,26 +141,20 @@ impl Prober {
 
 impl Prober {
     async fn check(&self, tried: Check, view: &View, pool: &Pool, site: &Site) -> Verdict {
-        match self.config.target {
-            Target::Own => {
-                let spare = spare(view, pool.page_size);
-                check(tried, &self.as_of_now(pool), spare, site, &self.pace).await
-            }
-            #[cfg(feature = "scratch-probe")]
-            Target::Scratch => self.in_scratch(tried, view, pool).await,
+        #[cfg(feature = "scratch-probe")]
+        if let Some(worker) = &self.scratch {
+            let hierarchy = view.snapshot.hierarchy.as_ref();
+            let terms = self.config.scratch;
+            return scratch::check(tried, pool, hierarchy, terms, &self.pace, worker).await;
         }
+        let spare = spare(view, pool.page_size);
+        check(tried, &self.as_of_now(pool), spare, site, &self.pace).await
     }
 
     /// The pool, read once more: a view is a poll old.
     fn as_of_now(&self, pool: &Pool) -> Pool {
         let mut now = read_pools(&self.roots.sys).into_iter();
         now.find(|now| now.page_size == pool.page_size).unwrap_or_else(|| pool.clone())
-    }
-
-    #[cfg(feature = "scratch-probe")]
-    async fn in_scratch(&self, tried: Check, view: &View, pool: &Pool) -> Verdict {
-        let hierarchy = view.snapshot.hierarchy.as_ref();
-        scratch::check(tried, pool, hierarchy, self.config.scratch, &self.pace).await
     }
 }
 

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use cgroups_rs::CgroupPid;
 use cgroups_rs::fs::Controller;
 use cgroups_rs::fs::hugetlb::HugeTlbController;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::counters::{Counters, Moved};
@@ -22,6 +21,7 @@ use super::tenant::{Answer, Tenant};
 use super::verdict::End;
 use crate::snapshot::{CgroupVersion, Check, Doubt, EnforcedBy, Exempt, Hierarchy, Pool, Verdict};
 use crate::units::{PageSize, Pages};
+use crate::worker::Worker;
 
 /// The mark of our cgroups.
 const PREFIX: &str = "hugetlb-exporter-scratch-";
@@ -50,6 +50,7 @@ pub async fn check(
     hierarchy: Option<&Hierarchy>,
     terms: Terms,
     pace: &Pace,
+    worker: &Worker,
 ) -> Verdict {
     if pool.page_size.bytes().0 >= GIGANTIC && !terms.gigantic {
         return Verdict::NotApplicable(Exempt::Gigantic);
@@ -59,7 +60,7 @@ pub async fn check(
         return Verdict::Inconclusive(Doubt::PoolTight);
     }
     let (place, page_size) = (hierarchy.clone(), pool.page_size);
-    let made = spawn_blocking(move || Scratch::make(&place, page_size, check, terms.pages)).await;
+    let made = worker.run(move || Scratch::make(&place, page_size, check, terms.pages)).await;
     let scratch = match made {
         Ok(Ok(scratch)) => scratch,
         Ok(Err(why)) => return Verdict::Inconclusive(Doubt::Other(why)),
@@ -67,18 +68,18 @@ pub async fn check(
     };
     let verdict = scratch.verdict(check, page_size, terms.pages, pace).await;
     // Dropping it removes it, which may take some tries and so is not for this thread.
-    drop(spawn_blocking(move || drop(scratch)).await);
+    drop(worker.run(move || drop(scratch)).await);
     verdict
 }
 
 /// Removes what a killed exporter left; says what could not be removed.
-pub async fn remove_leftovers(hierarchy: &Hierarchy) -> Vec<String> {
+pub async fn remove_leftovers(hierarchy: &Hierarchy, worker: &Worker) -> Vec<String> {
     let root = hierarchy.root.clone();
     let remove = move || {
         let failed = |path: &PathBuf| remove(path, PATIENCE).err();
         leftovers(&root).iter().filter_map(failed).collect()
     };
-    spawn_blocking(remove).await.unwrap_or_default()
+    worker.run(remove).await.unwrap_or_default()
 }
 
 fn leftovers(root: &Path) -> Vec<PathBuf> {

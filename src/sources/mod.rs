@@ -35,7 +35,9 @@ pub use kubelet::{Answer, Endpoint, Kubelet, KubeletUrl, parse_quantity};
 #[cfg(feature = "internals")]
 pub use mappings::of_processes as mappings_of;
 pub use mappings::scan as scan_mappings;
+#[cfg(feature = "internals")]
 pub use pods::scan as scan_names;
+pub use pods::{LogDirectory, Named};
 pub use pools::read_now as read_pools;
 pub use process::OwnProcess;
 

@@ -2,66 +2,80 @@
 
 use std::fmt;
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tokio::sync::Mutex;
-use tokio::task::{self, JoinError};
 
 use crate::view::View;
+use crate::worker::{Panicked, Worker};
 
 /// What makes a body of a view, piece by piece.
 type Encode = dyn Fn(&View, &mut dyn FnMut(&str)) + Send + Sync;
 
+/// How a body is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    Gzip,
+    /// For the rare client that takes no gzip.
+    Plain,
+}
+
 /// The newest view's body in one form.
 pub(super) struct Exposition {
     encode: Arc<Encode>,
-    /// Of which poll, and its gzip body. Held while one is made, so that it is made once.
-    newest: Mutex<Option<(u64, Bytes)>>,
+    kept: Arc<Mutex<Kept>>,
+    worker: Worker,
+}
+
+/// What was made of one poll.
+#[derive(Default)]
+struct Kept {
+    poll: u64,
+    gzip: Option<Bytes>,
+    plain: Option<Bytes>,
 }
 
 impl Exposition {
     /// In the form that this makes.
-    pub(super) fn new(encode: impl Fn(&View) -> String + Send + Sync + 'static) -> Self {
-        Self::in_pieces(move |view, take| take(&encode(view)))
+    pub(super) fn new(
+        worker: &Worker,
+        encode: impl Fn(&View) -> String + Send + Sync + 'static,
+    ) -> Self {
+        Self::in_pieces(worker, move |view, take| take(&encode(view)))
     }
 
     /// In the form that this makes piece by piece, so that it never is there as a whole but gzipped.
     pub(super) fn in_pieces(
+        worker: &Worker,
         encode: impl Fn(&View, &mut dyn FnMut(&str)) + Send + Sync + 'static,
     ) -> Self {
-        Self { encode: Arc::new(encode), newest: Mutex::default() }
+        Self { encode: Arc::new(encode), kept: Arc::default(), worker: worker.clone() }
     }
 
-    /// The body, gzipped.
-    pub(super) async fn gzip(&self, view: Arc<View>) -> Result<Bytes, JoinError> {
-        let mut newest = self.newest.lock().await;
-        let number = view.poll.number;
-        if let Some((of, body)) = &*newest
-            && *of == number
-        {
-            return Ok(body.clone());
+    /// The body of this view, or of a newer one. The work keeps what it makes, so that a client that hangs up
+    /// meanwhile does not have it made again for the next.
+    pub(super) async fn body(&self, view: Arc<View>, coding: Coding) -> Result<Bytes, Panicked> {
+        if let Some(body) = lock(&self.kept).body(&view, coding) {
+            return Ok(body);
         }
-        // One view's body is about as long as the last one's.
-        let room = newest.as_ref().map_or(0, |(_, body)| body.len() + body.len() / 8);
-        let encode = Arc::clone(&self.encode);
-        let body = task::spawn_blocking(move || compress(room, |take| encode(&view, take))).await?;
-        *newest = Some((number, body.clone()));
-        Ok(body)
-    }
-
-    /// The body as it is, for the rare client that takes no gzip. One at a time, and not kept.
-    pub(super) async fn plain(&self, view: Arc<View>) -> Result<Bytes, JoinError> {
-        let _one_at_a_time = self.newest.lock().await;
-        let encode = Arc::clone(&self.encode);
-        let whole = move || {
-            let mut text = String::new();
-            encode(&view, &mut |piece| text.push_str(piece));
-            Bytes::from(text)
+        let turn = self.worker.turn().await?;
+        // It may have been made while this waited.
+        if let Some(body) = lock(&self.kept).body(&view, coding) {
+            return Ok(body);
+        }
+        let (encode, kept) = (Arc::clone(&self.encode), Arc::clone(&self.kept));
+        let make = move || {
+            let room = lock(&kept).room();
+            let body = match coding {
+                Coding::Gzip => compress(room, |take| encode(&view, take)),
+                Coding::Plain => whole(|take| encode(&view, take)),
+            };
+            lock(&kept).keep(&view, coding, body.clone());
+            body
         };
-        task::spawn_blocking(whole).await
+        turn.run(make).await
     }
 }
 
@@ -69,6 +83,43 @@ impl fmt::Debug for Exposition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exposition").finish_non_exhaustive()
     }
+}
+
+/// Every change of what is kept is whole.
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Kept {
+    fn body(&self, view: &View, coding: Coding) -> Option<Bytes> {
+        let body = match coding {
+            Coding::Gzip => &self.gzip,
+            Coding::Plain => &self.plain,
+        };
+        body.clone().filter(|_| self.poll >= view.poll.number)
+    }
+
+    /// One view's body is about as long as the last one's.
+    fn room(&self) -> usize {
+        self.gzip.as_ref().map_or(0, |body| body.len() + body.len() / 8)
+    }
+
+    fn keep(&mut self, view: &View, coding: Coding, body: Bytes) {
+        if view.poll.number > self.poll {
+            *self = Self { poll: view.poll.number, ..Self::default() };
+        }
+        match coding {
+            _ if view.poll.number < self.poll => {}
+            Coding::Gzip => self.gzip = Some(body),
+            Coding::Plain => self.plain = Some(body),
+        }
+    }
+}
+
+fn whole(pieces: impl FnOnce(&mut dyn FnMut(&str))) -> Bytes {
+    let mut text = String::new();
+    pieces(&mut |piece| text.push_str(piece));
+    Bytes::from(text.into_boxed_str().into_boxed_bytes())
 }
 
 /// Level 1: a third of the time of level 6 for a body a fifth larger.
@@ -99,6 +150,11 @@ pub(super) fn accepts_gzip(header: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -133,6 +189,54 @@ mod tests {
         assert_eq!(text, [&*piece, &*piece].concat());
         let roomy = Vec::from(compress(1 << 20, |take| take(&piece)));
         assert_eq!(roomy.capacity(), roomy.len());
+    }
+
+    /// The view of a poll of a machine where nothing is.
+    fn view(number: u64) -> Arc<View> {
+        let nowhere = PathBuf::from("/nonexistent");
+        let mut view = crate::look(crate::Looking::at(crate::Roots {
+            proc: nowhere.clone(),
+            sys: nowhere.clone(),
+            cgroup: Some(nowhere.clone()),
+            pod_logs: nowhere.clone(),
+            container_logs: nowhere,
+        }));
+        view.poll.number = number;
+        Arc::new(view)
+    }
+
+    #[tokio::test]
+    async fn a_view_is_encoded_once_in_each_coding_whoever_hangs_up() {
+        let encoded = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&encoded);
+        let worker = Worker::start("test").expect("a thread");
+        let (go, gate) = std::sync::mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let form = Exposition::new(&worker, move |view| {
+            // Until the gate is gone, every encoding waits for it.
+            let _ = gate.lock().expect("the gate").recv();
+            counted.fetch_add(1, Ordering::SeqCst);
+            view.poll.number.to_string()
+        });
+        for _ in 0..20 {
+            let hasty = timeout(Duration::from_millis(2), form.body(view(7), Coding::Gzip));
+            assert!(hasty.await.is_err(), "it hangs up");
+        }
+        drop(go);
+        for _ in 0..3 {
+            let plain = form.body(view(7), Coding::Plain).await.expect("a body");
+            assert_eq!(&*plain, b"7");
+            form.body(view(7), Coding::Gzip).await.expect("a body");
+        }
+        assert_eq!(encoded.load(Ordering::SeqCst), 2, "once gzipped, once plain");
+        assert_eq!(&*form.body(view(8), Coding::Plain).await.expect("a body"), b"8");
+        assert_eq!(
+            &*form.body(view(7), Coding::Plain).await.expect("a body"),
+            b"8",
+            "who has waited gets the newest"
+        );
+        form.body(view(8), Coding::Gzip).await.expect("a body");
+        assert_eq!(encoded.load(Ordering::SeqCst), 4);
     }
 
     proptest::proptest! {

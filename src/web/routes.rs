@@ -12,7 +12,7 @@ use hyper::header::{
 };
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::exposition::{Exposition, accepts_gzip};
+use super::exposition::{Coding, Exposition, accepts_gzip};
 use super::handshake::Client;
 use super::settings::Settings;
 use super::site::Site;
@@ -104,9 +104,13 @@ async fn encoded(
     let encodings: Vec<_> =
         headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).collect();
     let gzip = accepts_gzip(&encodings.join(","));
-    let body = if gzip { form.gzip(view).await } else { form.plain(view).await };
-    let Ok(body) = body else {
-        return text(StatusCode::INTERNAL_SERVER_ERROR, "the view could not be encoded");
+    let coding = if gzip { Coding::Gzip } else { Coding::Plain };
+    let body = match form.body(view, coding).await {
+        Ok(body) => body,
+        Err(error) => {
+            tracing::error!(%error, content_type, "the view could not be encoded");
+            return text(StatusCode::INTERNAL_SERVER_ERROR, "the view could not be encoded");
+        }
     };
     let mut response = Response::new(Full::new(body));
     let headers = response.headers_mut();

@@ -1,5 +1,6 @@
 //! What the server has to show.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use super::settings::{Settings, WebConfig};
 use crate::config::TelemetryPath;
 use crate::render::{metrics, page, report};
 use crate::view::View;
+use crate::worker::Worker;
 
 /// What there is to serve.
 #[derive(Debug)]
@@ -36,7 +38,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// A site of these.
+    /// A site of these, with the threads that encode it.
     pub fn new(
         view: watch::Receiver<Option<Arc<View>>>,
         telemetry_path: TelemetryPath,
@@ -44,26 +46,28 @@ impl Site {
         poll_interval: Duration,
         ending: watch::Receiver<bool>,
         web_config: &WebConfig,
-    ) -> Self {
+    ) -> io::Result<Self> {
+        // Whoever asks for pages does not delay a scrape.
+        let (scrapes, pages) = (Worker::start("metrics")?, Worker::start("pages")?);
         let page = |refresh| {
             let path = telemetry_path.as_str().to_owned();
-            Exposition::new(move |view| page::status(view, &path, refresh))
+            Exposition::new(&pages, move |view| page::status(view, &path, refresh))
         };
         let (page, still_page) = (page(page::Refresh::On), page(page::Refresh::Off));
-        Self {
+        Ok(Self {
             view,
             telemetry_path,
             started,
             poll_interval,
             ending,
             settings: web_config.settings(),
-            metrics: Exposition::in_pieces(metrics::encode_in_pieces),
-            report: Exposition::new(report::json),
-            incidents: Exposition::new(report::incidents),
+            metrics: Exposition::in_pieces(&scrapes, metrics::encode_in_pieces),
+            report: Exposition::new(&pages, report::json),
+            incidents: Exposition::new(&pages, report::incidents),
             page,
             still_page,
             requested: Arc::default(),
-        }
+        })
     }
 
     /// One that notifies this of each request for the page or the metrics.

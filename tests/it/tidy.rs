@@ -12,6 +12,7 @@ enum May {
 /// What each part may use (ARCHITECTURE.md draws it).
 const PARTS: &[(&str, May)] = &[
     ("units", May::Use(&[])),
+    ("worker", May::Use(&[])),
     ("identity", May::Use(&["units"])),
     ("snapshot", May::Use(&["units", "identity"])),
     ("history", May::Use(&["units", "identity", "snapshot"])),
@@ -22,11 +23,11 @@ const PARTS: &[(&str, May)] = &[
         "render",
         May::Use(&["units", "identity", "snapshot", "history", "assessment", "incidents", "view"]),
     ),
-    ("sources", May::Use(&["units", "identity", "snapshot"])),
-    ("probe", May::Use(&["units", "identity", "snapshot"])),
+    ("sources", May::Use(&["units", "identity", "snapshot", "worker"])),
+    ("probe", May::Use(&["units", "identity", "snapshot", "worker"])),
     // What a user may set names what it sets.
     ("config", May::Use(&["units", "snapshot", "assessment", "sources", "probe"])),
-    ("web", May::Use(&["view", "render", "config"])),
+    ("web", May::Use(&["view", "render", "config", "worker"])),
     ("bench", May::UseAllBut("cli")),
     ("fuzzing", May::UseAllBut("cli")),
     ("agent", May::UseAllBut("cli")),

@@ -93,6 +93,23 @@ impl NameIndex {
         }
     }
 
+    /// These names and those of another search. Where they contradict each other neither is believed.
+    pub fn and(mut self, other: &Self) -> Self {
+        for (uid, claim) in &*other.pods {
+            match claim {
+                Claim::Undisputed(name) => self.claim_pod(uid.clone(), name.clone()),
+                Claim::Disputed => {
+                    Arc::make_mut(&mut self.pods).insert(uid.clone(), Claim::Disputed);
+                }
+            }
+        }
+        let containers = Arc::make_mut(&mut self.containers);
+        for (uid, entries) in &*other.containers {
+            containers.entry(uid.clone()).or_default().extend_from_slice(entries);
+        }
+        self
+    }
+
     /// Whether it knows nobody.
     pub fn is_empty(&self) -> bool {
         self.pods.is_empty() && self.containers.is_empty() && self.told.is_empty()

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use super::pods::NotPods;
+use crate::worker::Panicked;
 
 /// Why the kubelet could not be asked, or what was wrong with its answer.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +103,7 @@ pub enum AskError {
     NotPods(#[from] NotPods),
     /// A thread of ours ended before its time.
     #[error("asking was cut short: {0}")]
-    CutShort(#[source] tokio::task::JoinError),
+    CutShort(#[from] Panicked),
 }
 
 /// An error with its causes: hyper's say nothing without them.

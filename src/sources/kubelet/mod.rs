@@ -10,13 +10,12 @@ mod quantity;
 mod trust;
 mod url;
 
+use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use crate::snapshot::{Health, Problems};
+use crate::worker::Worker;
 use client::Preparation;
 use error::AskError;
 
@@ -27,9 +26,6 @@ pub use quantity::parse as parse_quantity;
 pub use url::KubeletUrl;
 
 const PATH: &str = "/pods";
-
-/// A request that takes longer is given up.
-const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Nobody reads more characters than these in one line.
 const LONGEST_COMPLAINT: usize = 1_000;
@@ -51,14 +47,16 @@ pub struct Endpoint {
 #[derive(Debug)]
 pub struct Kubelet {
     endpoint: Endpoint,
-    /// What blocks (a file on a stuck disk, a name server) can't be given up, so there is never more than one.
-    blocking: Arc<Semaphore>,
+    /// A request that takes longer is given up.
+    limit: Duration,
+    /// For what blocks (a file on a stuck disk, a name server): that can't be given up, so there is never more than one.
+    worker: Worker,
 }
 
 impl Kubelet {
-    /// The kubelet at that endpoint.
-    pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, blocking: Arc::new(Semaphore::new(1)) }
+    /// The kubelet at that endpoint, with a thread to ask it.
+    pub fn new(endpoint: Endpoint, limit: Duration) -> io::Result<Self> {
+        Ok(Self { endpoint, limit, worker: Worker::start("kubelet")? })
     }
 
     /// Asks it for its pods. A failure is one line that says what, where and what was expected.
@@ -90,26 +88,12 @@ impl Kubelet {
     async fn try_to_ask(&self) -> Result<Answer, AskError> {
         let fetch = async {
             let endpoint = self.endpoint.clone();
-            let prepared = self.beside(move || Preparation::of(&endpoint)).await??;
+            let prepared = self.worker.run(move || Preparation::of(&endpoint)).await??;
             client::get(&self.endpoint, prepared).await
         };
-        let body = tokio::time::timeout(TIME_LIMIT, fetch)
+        let body = tokio::time::timeout(self.limit, fetch)
             .await
-            .map_err(|_| AskError::Slow { limit: TIME_LIMIT })??;
-        Ok(self.beside(move || pods::read(&body)).await??)
-    }
-
-    /// Runs what blocks off the network's thread.
-    async fn beside<T: Send + 'static>(
-        &self,
-        run: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, AskError> {
-        // It is never closed, so there always is a permit in the end.
-        let permit = Arc::clone(&self.blocking).acquire_owned().await;
-        let running = tokio::task::spawn_blocking(move || {
-            let _kept_until_done = permit;
-            run()
-        });
-        running.await.map_err(AskError::CutShort)
+            .map_err(|_| AskError::Slow { limit: self.limit })??;
+        Ok(self.worker.run(move || pods::read(&body)).await??)
     }
 }

@@ -1,18 +1,23 @@
 //! The web configuration over time: read anew when one of its files has changed.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task;
+use tokio::time::timeout;
 
 use super::error::WebConfigError;
 use super::files::Files;
 use super::{Settings, Written};
+use crate::worker::Worker;
 
 /// How often it is looked whether a file has changed.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// A look that takes longer is stuck.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is in force, and what keeps it fresh.
 #[derive(Debug)]
@@ -75,30 +80,48 @@ impl WebConfig {
     }
 
     /// Reads it anew from now on. Tells why it can't be, while it can't; nothing comes back where there is no file.
-    pub fn keep_fresh(self) -> Option<watch::Receiver<Option<String>>> {
-        let reload = self.reload?;
+    pub fn keep_fresh(self) -> io::Result<Option<watch::Receiver<Option<String>>>> {
+        let Some(reload) = self.reload else { return Ok(None) };
         let failure = reload.failure.subscribe();
-        tokio::spawn(reload.keep_looking());
-        Some(failure)
+        let worker = Worker::start("web-config")?;
+        tokio::spawn(keep_looking(Arc::new(Mutex::new(reload)), worker, PATIENCE));
+        Ok(Some(failure))
     }
 }
 
-impl Reload {
-    /// Until nobody wants to know any more. The disk may be slow, so it is done off the network's thread.
-    async fn keep_looking(mut self) {
-        while !self.settings.is_closed() {
-            tokio::time::sleep(LOOK).await;
-            let look = task::spawn_blocking(move || {
-                self.look();
-                self
-            });
-            match look.await {
-                Ok(reload) => self = reload,
-                Err(_) => return,
+/// Until nobody wants to know any more. The disk may be slow, so it is done off the network's thread.
+async fn keep_looking(reload: Arc<Mutex<Reload>>, worker: Worker, patience: Duration) {
+    let (settings, failure) = {
+        let reload = lock(&reload);
+        (reload.settings.clone(), reload.failure.clone())
+    };
+    while !settings.is_closed() {
+        tokio::time::sleep(LOOK).await;
+        let reload = Arc::clone(&reload);
+        let Ok(turn) = worker.turn().await else { continue };
+        let mut look = turn.run(move || lock(&reload).look());
+        let ended = match timeout(patience, &mut look).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                let seconds = patience.as_secs();
+                failure.send_replace(Some(format!(
+                    "its files give no answer for {seconds} s; what was read before stays in force"
+                )));
+                look.await
             }
+        };
+        if let Err(error) = ended {
+            failure.send_replace(Some(error.to_string()));
         }
     }
+}
 
+/// Every change of it is whole.
+fn lock(reload: &Mutex<Reload>) -> MutexGuard<'_, Reload> {
+    reload.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Reload {
     /// Reads anew what has changed and has then stood still for a look: whoever writes needs a moment, for
     /// one file and all the more for a certificate and its key. What failed is tried again: what it lacks may lie
     /// outside its files.

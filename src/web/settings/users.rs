@@ -5,7 +5,7 @@
 //! drive out what is right. An unknown user costs what a known one costs.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -14,10 +14,9 @@ use hyper::header::HeaderValue;
 use ring::hmac;
 use ring::rand::SystemRandom;
 use serde_norway::Mapping;
-use tokio::sync::Mutex;
-use tokio::task;
 
 use super::error::Wrong;
+use crate::worker::Worker;
 
 /// A check at the most of these takes some seconds; a scraper would not wait longer.
 const COSTS: std::ops::RangeInclusive<u32> = 4..=18;
@@ -32,10 +31,11 @@ pub(in crate::web) struct Users {
     /// What the passwords of unknown users are checked against; none fits.
     decoy: String,
     /// What was right, at most one a user, as the digest of user and password.
-    known: StdMutex<BTreeMap<String, hmac::Tag>>,
+    known: Mutex<BTreeMap<String, hmac::Tag>>,
     /// Of the digests; it dies with them.
     key: hmac::Key,
-    one_at_a_time: Arc<Mutex<()>>,
+    /// Checks them one at a time; none where nobody is asked.
+    worker: Option<Worker>,
 }
 
 impl Users {
@@ -69,12 +69,16 @@ impl Users {
             Wrong::key("basic_auth_users", "the system gives no randomness", "some")
         })?;
         let cost = dearest.unwrap_or(DECOY_COST);
+        let worker = (!hashes.is_empty()).then(|| Worker::start("passwords")).transpose();
+        let worker = worker.map_err(|error| {
+            Wrong::key("basic_auth_users", format!("can't start a thread: {error}"), "one")
+        })?;
         Ok(Self {
             hashes,
             decoy: format!("$2b${cost:02}${}", "u".repeat(53)),
-            known: StdMutex::default(),
+            known: Mutex::default(),
             key,
-            one_at_a_time: Arc::default(),
+            worker,
         })
     }
 
@@ -85,27 +89,20 @@ impl Users {
 
     /// Whether an `Authorization` header is one of theirs. Everybody is let in where there are none.
     pub(in crate::web) async fn admit(self: &Arc<Self>, header: Option<&HeaderValue>) -> bool {
-        if self.is_empty() {
-            return true;
-        }
+        let Some(worker) = &self.worker else { return true };
         let Some(given) = header.and_then(|header| Credentials::of(header.as_bytes())) else {
             return false;
         };
         if self.is_known(&given) {
             return true;
         }
-        let guard = Arc::clone(&self.one_at_a_time).lock_owned().await;
+        let Ok(turn) = worker.turn().await else { return false };
         // While others were checked, this one may have been.
         if self.is_known(&given) {
             return true;
         }
         let users = Arc::clone(self);
-        // The guard goes along: who hangs up while it is checked must not make room for a second one.
-        let check = task::spawn_blocking(move || {
-            let _guard = guard;
-            users.check(&given)
-        });
-        check.await.unwrap_or(false)
+        turn.run(move || users.check(&given)).await.unwrap_or(false)
     }
 
     fn is_known(&self, given: &Credentials) -> bool {

@@ -63,6 +63,7 @@ impl Server {
         let path = "/metrics".parse().expect("a path");
         let config = WebConfig::load(None).expect("nothing");
         let site = Site::new(view, path, Instant::now(), Duration::MAX / 4, ending, &config);
+        let site = site.expect("threads");
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         Self { runtime, site, metrics }
     }
