@@ -5,6 +5,7 @@
 //! on the side and left where the poller takes what is there.
 
 mod assessor;
+mod changes;
 mod kubelet;
 mod look;
 mod mappings;

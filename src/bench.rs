@@ -89,6 +89,7 @@ impl Assessing {
             poll: Poll {
                 number,
                 woken: 0,
+                log_lines_lost: 0,
                 duration: Duration::ZERO,
                 next: Duration::ZERO,
                 process: Reading::Absent,

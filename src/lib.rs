@@ -14,6 +14,7 @@
 
 mod units;
 mod worker;
+mod log;
 mod identity;
 mod snapshot;
 mod history;

@@ -33,6 +33,8 @@ pub struct Poll {
     pub duration: Duration,
     /// The time from its beginning to that of the next, if nothing happens.
     pub next: Duration,
+    /// Lines of the log that could not be written since the start.
+    pub log_lines_lost: u64,
     /// The exporter's own process; absent in a report, whose process is nobody's concern.
     pub process: Reading<Process>,
 }

@@ -127,6 +127,7 @@ pub fn look(looking: Looking) -> View {
         let poll = Poll {
             number,
             woken: 0,
+            log_lines_lost: 0,
             duration: started.elapsed(),
             next: apart,
             process: Reading::Absent,

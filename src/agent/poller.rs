@@ -15,15 +15,16 @@ use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 use tokio::sync::{oneshot, watch};
 
-use super::AgentError;
 use super::assessor::Assessor;
 use super::kubelet::KubeletSlot;
 use super::mappings::MappingSlot;
 use super::names::NameSlot;
 use super::pace::Pace;
 use super::prober::ProbeSlot;
-use crate::assessment::{Changes, Finding, Severity, Thresholds};
+use super::{AgentError, changes};
+use crate::assessment::Thresholds;
 use crate::incidents::Recorder;
+use crate::log;
 use crate::snapshot::{Health, Snapshot, Source, Taken};
 use crate::sources::{Aside, OwnProcess, Reader};
 use crate::view::{Poll, View};
@@ -254,7 +255,7 @@ impl Poller {
         let incidents = self.recorder.record(taken, &assessment, &changes);
         self.polls += 1;
         self.log_transitions(&snapshot);
-        log_changes(&changes);
+        changes::log(&changes);
         if self.assessor.awaits_names() {
             self.slots.ask_for_names();
         }
@@ -264,6 +265,7 @@ impl Poller {
             woken: self.woken,
             duration: began.elapsed(),
             next: self.pace.interval(taken.since_start),
+            log_lines_lost: log::lost(),
             process: self.process.read(),
         };
         View { node: self.node.clone(), snapshot, assessment, incidents, poll }
@@ -293,32 +295,4 @@ impl Poller {
 fn processor_time() -> Duration {
     // The kernel has had this clock for longer than huge pages in cgroups.
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
-}
-
-/// A finding is logged once when it is raised, with its figures, once when its severity changes, and once when it is
-/// cleared.
-fn log_changes(changes: &Changes) {
-    changes.raised.iter().for_each(|finding| log_finding(finding, ""));
-    for finding in &changes.changed {
-        log_finding(finding, &format!("now {}: ", finding.severity));
-    }
-    for finding in &changes.cleared {
-        tracing::info!(finding = finding.name, "cleared: {}", finding.sentence);
-    }
-}
-
-fn log_finding(finding: &Finding, before: &str) {
-    let figures: Vec<String> =
-        finding.figures.iter().map(|figure| format!("{}={}", figure.name, figure.value)).collect();
-    let (name, figures) = (finding.name, figures.join(" "));
-    let (sentence, remedy) = (&finding.sentence, &finding.remedy);
-    match finding.severity {
-        Severity::Critical => {
-            tracing::error!(finding = name, figures, remedy, "{before}{sentence}");
-        }
-        Severity::Warning => {
-            tracing::warn!(finding = name, figures, remedy, "{before}{sentence}");
-        }
-        Severity::Info => tracing::info!(finding = name, figures, remedy, "{before}{sentence}"),
-    }
 }

@@ -12,7 +12,7 @@ use crate::demo::{self, Demo};
 /// Demonstrates it.
 pub(super) fn run(demo: &DemoFlags, flags: Flags) -> anyhow::Result<ExitCode> {
     // What the agent logs of findings, and no more.
-    log::start(flags.log_level.unwrap_or(LogLevel::Error), flags.log_format);
+    let _log = log::start(flags.log_level.unwrap_or(LogLevel::Error), flags.log_format)?;
     let config = Config::from(flags.or_listen(ListenAddress::LOCALLY));
     let &DemoFlags { real, seconds, once } = demo;
     demo::run(Demo { real, once, length: Duration::from_secs(seconds) }, config)

@@ -10,13 +10,9 @@ use super::{log, usage};
 use crate::agent::{Agent, AgentError, Signals};
 use crate::config::Config;
 
-/// Encoding, looking for names, looking at mappings, asking the kubelet, a password's hash, the web configuration: more
-/// than these never runs at once.
-const BLOCKING_THREADS: usize = 7;
-
 /// Serves until told to end.
 pub(super) fn run(flags: Flags) -> anyhow::Result<ExitCode> {
-    log::start(flags.log_level.unwrap_or(LogLevel::Info), flags.log_format);
+    let _log = log::start(flags.log_level.unwrap_or(LogLevel::Info), flags.log_format)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         revision = env!("HUGETLB_EXPORTER_REVISION"),
@@ -27,8 +23,6 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
-        .max_blocking_threads(BLOCKING_THREADS)
-        .thread_name("blocking")
         .build()
         .context("can't start the runtime")?;
     let result = runtime.block_on(async {

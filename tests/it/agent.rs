@@ -219,3 +219,28 @@ fn sigterm_and_sigint_end_it_with_code_0() {
         assert_eq!(agent.end().code(), Some(0), "{signal}");
     }
 }
+
+#[test]
+fn one_poll_logs_at_most_20_findings_and_how_many_more_there_are() {
+    let machine = Machine::named("seed");
+    let slice = machine.root().join("sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice");
+    for number in 0..30 {
+        let uid = format!("6f1c2a3b_4d5e_4f60_8a7b_9c0d1e2f{number:04}");
+        let pod = slice.join(format!("kubepods-burstable-pod{uid}.slice"));
+        fs::create_dir(&pod).expect("made");
+        for (file, bytes) in [("current", "0"), ("max", "2097152"), ("rsvd.current", "4194304")] {
+            write(&pod.join(format!("hugetlb.2MB.{file}")), bytes);
+        }
+    }
+    let agent = Start::new(&machine.flags()).go();
+    let more = wait_for("the line that counts the others", || {
+        agent
+            .log()
+            .into_iter()
+            .find(|line| line.contains("more findings were raised, changed or cleared"))
+    });
+    let lines = agent.log().iter().filter(|line| line.contains("finding=")).count();
+    let raised = agent.fresh().with("hugetlb_finding", &[]).count();
+    assert!(raised > 30 && lines == 20, "{lines} of {raised}");
+    assert!(more.contains(&format!("and {} more", raised - lines)), "{more}");
+}

@@ -13,6 +13,7 @@ enum May {
 const PARTS: &[(&str, May)] = &[
     ("units", May::Use(&[])),
     ("worker", May::Use(&[])),
+    ("log", May::Use(&[])),
     ("identity", May::Use(&["units"])),
     ("snapshot", May::Use(&["units", "identity"])),
     ("history", May::Use(&["units", "identity", "snapshot"])),

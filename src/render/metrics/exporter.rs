@@ -111,6 +111,12 @@ pub(super) const FAMILIES: &[Family] = &[
         |view, samples| samples.push([], view.poll.duration.as_secs_f64()),
     ),
     plain(
+        "hugetlb_exporter_log_lines_lost_total",
+        Kind::Counter,
+        "Lines of the log that could not be written: stderr is closed, its disk is full, or nobody reads its pipe.",
+        |view, samples| samples.push([], as_f64(view.poll.log_lines_lost)),
+    ),
+    plain(
         "process_cpu_seconds_total",
         Kind::Counter,
         "Processor time the exporter has used, in seconds.",

@@ -19,6 +19,7 @@ fn view(snapshot: Snapshot) -> View {
     let poll = Poll {
         number: 1,
         woken: 0,
+        log_lines_lost: 0,
         duration: Duration::ZERO,
         next: Duration::ZERO,
         process: Reading::Absent,

@@ -189,6 +189,7 @@ fn seen(snapshots: &[Snapshot]) -> View {
         poll: Poll {
             number: 31,
             woken: 0,
+            log_lines_lost: 0,
             duration: Duration::from_micros(2_340),
             next: Duration::from_secs(2),
             process,
