@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -108,7 +109,7 @@ fn order(wish: &Try, file: Option<&Scrap>, here: &Here) -> anyhow::Result<Order>
         (None, true) => Mapping::Shared,
         (None, false) => Mapping::Private,
     };
-    let file = file.map(|file| file.path.clone());
+    let file = file.map(Scrap::path);
     Ok(Order { file, ..Order::anonymous(mapping, wish.noreserve, page_size) })
 }
 
@@ -121,10 +122,10 @@ fn described(order: &Order) -> String {
     if order.noreserve { format!("{kind}, without a reservation") } else { kind.to_owned() }
 }
 
-/// A file of our own on a hugetlbfs; dropping it removes it.
+/// A file of our own on a hugetlbfs. It has no name any more: however this process ends, its pages are given back.
 struct Scrap {
     directory: PathBuf,
-    path: PathBuf,
+    file: File,
     page_size: PageSize,
 }
 
@@ -138,15 +139,14 @@ impl Scrap {
         };
         let path = directory.join(format!("hugetlb-exporter-try-{}", std::process::id()));
         // Never somebody else's file.
-        File::create_new(&path).with_context(|| format!("can't make {}", path.display()))?;
-        Ok(Self { directory: directory.to_owned(), path, page_size })
+        let file = File::create_new(&path);
+        let file = file.with_context(|| format!("can't make {}", path.display()))?;
+        fs::remove_file(&path).with_context(|| format!("can't remove {}", path.display()))?;
+        Ok(Self { directory: directory.to_owned(), file, page_size })
     }
-}
 
-impl Drop for Scrap {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.path) {
-            let _ = usage::complain(&format!("{} is left: {error}", self.path.display()));
-        }
+    /// Where the child finds it.
+    fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd()))
     }
 }

@@ -60,7 +60,7 @@ pub async fn attempt(
     }
     tokio::time::sleep(*hold).await;
     // It gives everything back as it ends, and that is waited for: whoever looks next shall find it gone.
-    let _ = tenant.end().await;
+    let _ = tokio::time::timeout(PATIENCE, tenant.end()).await;
     Ok(Outcome::Fits)
 }
 

@@ -113,6 +113,14 @@ fn held(lab: &Lab) {
     trial.kill().expect("killed");
     trial.wait().expect("its end");
     wait_for("all to come back", || holds([0, 0]).then_some(()));
+    let files = Hugetlbfs::new();
+    let directory = files.file("").display().to_string();
+    let arguments = [&arguments[..], &["--file", &directory]].concat();
+    let mut trial = command(&cgroup, &arguments).spawn().expect("it runs");
+    wait_for("it to hold a file of 7 and to use 2", || holds([7, 2]).then_some(()));
+    trial.kill().expect("killed");
+    trial.wait().expect("its end");
+    wait_for("the file to be gone", || holds([0, 0]).then_some(()));
 }
 
 fn fit(lab: &Lab) {
