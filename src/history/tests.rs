@@ -81,6 +81,32 @@ fn the_dead_are_forgotten_after_a_quarter_of_an_hour() {
 }
 
 #[test]
+fn what_a_predecessor_was_refused_stays_while_its_successor_lives() {
+    let mut history = History::new(Retention::default());
+    history.update(&node(seconds(0)).with_container("u", 1, hugetlb(0, 2)).named("u", 1, NAMES, 0));
+    let later =
+        |at| node(seconds(at)).with_container("u", 2, hugetlb(0, 0)).named("u", 2, NAMES, 1);
+    for at in [2, 2_000] {
+        history.update(&later(at));
+        assert_eq!(past(&history, &key("c")), Some(2), "{at} s");
+    }
+}
+
+#[test]
+fn two_instances_of_a_container_may_come_back() {
+    let mut history = History::new(Retention::default());
+    let both = |at| {
+        let snapshot = node(seconds(at)).with_container("u", 1, hugetlb(0, 2));
+        let snapshot = snapshot.with_container("u", 2, hugetlb(0, 1));
+        snapshot.named("u", 1, NAMES, 0).named("u", 2, NAMES, 1)
+    };
+    for snapshot in [both(0), node(seconds(2)), both(4)] {
+        history.update(&snapshot);
+    }
+    assert_eq!(history.all_past().count(), 0, "neither had ended");
+}
+
+#[test]
 fn a_pod_that_was_refused_nothing_is_forgotten_at_once() {
     let mut history = History::new(Retention::default());
     history.update(&node(seconds(0)).with("/kubepods/podu", hugetlb(5, 0)));

@@ -11,22 +11,23 @@ use crate::units::Bytes;
 /// Our own process. Always `/proc`, whatever root the node's figures come from.
 #[derive(Debug)]
 pub struct OwnProcess {
-    /// When the system booted, read once: `/proc/stat` is long.
-    boot: ProcResult<Duration>,
+    /// When the system booted, once that is read: `/proc/stat` is long.
+    boot: Option<Duration>,
 }
 
 impl OwnProcess {
     /// Ourselves.
     pub fn new() -> Self {
-        Self { boot: procfs::KernelStats::current().map(|stat| Duration::from_secs(stat.btime)) }
+        Self { boot: None }
     }
 
     /// What it costs now.
-    pub fn read(&self) -> Reading<Process> {
-        match &self.boot {
-            Ok(boot) => cost(*boot).map_or(Reading::Failed, Reading::Present),
-            Err(_) => Reading::Failed,
+    pub fn read(&mut self) -> Reading<Process> {
+        if self.boot.is_none() {
+            let now = procfs::KernelStats::current();
+            self.boot = now.ok().map(|stat| Duration::from_secs(stat.btime));
         }
+        self.boot.and_then(|boot| cost(boot).ok()).map_or(Reading::Failed, Reading::Present)
     }
 }
 

@@ -191,6 +191,20 @@ mod tests {
     }
 
     #[test]
+    fn one_page_is_enough_be_it_free_or_still_to_be_made() {
+        for (free, overcommit) in [(1, 0), (0, 1)] {
+            let node = Node::new().pod(Some(0)).container("c", None, (0, 0));
+            let node = node.but(|snapshot| {
+                let pool = &mut snapshot.pools[0];
+                pool.free = Reading::Present(Pages(free));
+                pool.reserved = Reading::Present(Pages(0));
+                pool.overcommit_limit = Reading::Present(Pages(overcommit));
+            });
+            assert_eq!(node.findings("trap-armed").len(), 1, "{free} {overcommit}");
+        }
+    }
+
+    #[test]
     fn not_for_a_pod_with_a_grant() {
         let node = Node::new().pod(Some(10)).container("c", None, (0, 0));
         assert!(node.findings("trap-armed").is_empty());

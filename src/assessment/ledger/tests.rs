@@ -101,6 +101,16 @@ fn what_one_mapped_and_another_touched_is_paid_for() {
 }
 
 #[test]
+fn pages_that_the_pool_may_still_make_are_room() {
+    let mut snapshot = tree(&[(POD, Some(100), (10, 10))]);
+    let pool = &mut snapshot.pools[0];
+    pool.free = Reading::Present(Pages(3));
+    pool.overcommit_limit = Reading::Present(Pages(9));
+    pool.surplus = Reading::Present(Pages(2));
+    assert_eq!(outlook(&snapshot, POD).headroom, Reading::Present(Bytes((3 + 7) * PG)));
+}
+
+#[test]
 fn one_unreadable_container_costs_no_other_its_figures() {
     let (a, b) = (c(1), c(2));
     let mut snapshot =
