@@ -18,6 +18,7 @@ mod child;
 mod corpora;
 mod command;
 mod demo;
+mod faults;
 mod manual;
 mod terminal;
 mod agent;
