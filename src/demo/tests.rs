@@ -59,7 +59,6 @@ fn told(lie: Lie) -> anyhow::Result<ExitCode> {
         kubelet: None,
         mappings: None,
         probe: None,
-        node_name: None,
     };
     let demo = Demo { real: false, length: Duration::from_millis(60), once: true };
     let show = Show::prepare(demo, config).expect("a runtime");

@@ -1,14 +1,13 @@
 //! The beginning of a connection that speaks TLS.
 
-use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::prompt::Prompt;
 use super::settings::Tls;
 
 /// It must be over in this time.
@@ -22,8 +21,8 @@ const WRONG_SCHEME: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
       Content-Length: 23\r\nConnection: close\r\n\r\nthis port speaks HTTPS\n";
 
-/// A connection with its write time-out.
-pub(super) type Timed = Pin<Box<TimeoutStream<TcpStream>>>;
+/// A connection whose answers must be taken in time.
+pub(super) type Timed = Prompt<TcpStream>;
 
 /// What a connection shows of its client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,6 +17,7 @@
 mod connections;
 mod exposition;
 mod handshake;
+mod prompt;
 mod routes;
 mod server;
 mod settings;

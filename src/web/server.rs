@@ -13,10 +13,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio_io_timeout::TimeoutStream;
 
 use super::connections::{Connections, Ticket};
 use super::handshake::{Client, shake_hands};
+use super::prompt::Prompt;
 use super::routes;
 use super::site::Site;
 use crate::config::ListenAddress;
@@ -25,8 +25,8 @@ use crate::config::ListenAddress;
 /// usual scrape interval, so that Prometheus keeps its connection; slow heads are [`Connections`]' business.
 const HEAD: Duration = Duration::from_secs(75);
 
-/// A client that takes nothing of its answer for so long is gone.
-const WRITE: Duration = Duration::from_secs(10);
+/// A client that has not taken its whole answer by then is gone.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Our answers are asked for in a few hundred bytes.
 const MOST_HEAD_BYTES: usize = 16 * 1024;
@@ -139,9 +139,7 @@ fn connect(stream: TcpStream, site: &Arc<Site>, connections: &Connections, watch
     let site = Arc::clone(site);
     let tls = site.settings.borrow().tls.clone();
     let mut ending = site.ending.clone();
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE));
-    let stream = Box::pin(stream);
+    let stream = Prompt::new(stream, ANSWER);
     let task = tokio::spawn(async move {
         let Some(tls) = tls else {
             return converse(stream, Client::Welcome, site, ticket, watcher).await;
