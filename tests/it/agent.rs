@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hugetlb_exporter::{Looking, look};
 use nix::sys::signal::Signal;
 
 use crate::harness::agent::{Agent, Start};
@@ -243,4 +244,33 @@ fn one_poll_logs_at_most_20_findings_and_how_many_more_there_are() {
     let raised = agent.fresh().with("hugetlb_finding", &[]).count();
     assert!(raised > 30 && lines == 20, "{lines} of {raised}");
     assert!(more.contains(&format!("and {} more", raised - lines)), "{more}");
+}
+
+#[test]
+fn the_memory_nodes_of_a_container_are_read_whatever_is_above_it_is_called() {
+    let machine = Machine::named("seed");
+    let root = machine.root().join("sys/fs/cgroup");
+    let odd = root.join("od\u{1}d");
+    fs::create_dir(&odd).expect("made");
+    for file in ["hugetlb.2MB.current", "hugetlb.2MB.max"] {
+        fs::copy(root.join("kubepods.slice").join(file), odd.join(file)).expect("copied");
+    }
+    fs::rename(root.join("kubepods.slice"), odd.join("kubepods.slice")).expect("moved");
+    let scope = format!(
+        "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{}.slice/cri-containerd-{A}.scope",
+        UID.replace('-', "_")
+    );
+    write(&odd.join(scope).join("cpuset.mems.effective"), "0-1");
+    let pool = |node: &str| {
+        let nodes = machine.root().join("sys/devices/system/node");
+        nodes.join(node).join("hugepages/hugepages-2048kB")
+    };
+    fs::create_dir_all(pool("node1")).expect("made");
+    for file in ["nr_hugepages", "free_hugepages", "surplus_hugepages"] {
+        write(&pool("node1").join(file), "0");
+    }
+    let snapshot = look(Looking::at(machine.roots())).snapshot;
+    let container = snapshot.cgroups.iter().find(|cgroup| cgroup.path.contains(A));
+    let nodes = container.expect("it is there").memory_nodes.clone().present();
+    assert_eq!(nodes.map(|nodes| nodes.len()), Some(2));
 }

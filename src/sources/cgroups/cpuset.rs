@@ -27,7 +27,9 @@ impl Round<'_> {
             }
             let mut figures = node.facts.hugetlb.iter();
             let nodes = if figures.any(|it| it.reserved.present() > it.usage.present()) {
-                nearest(&root, &node.facts.path, name, self.files, self.problems)
+                // As it is called; in its path odd characters are escaped.
+                let below = node.location.strip_prefix(&hierarchy.root).unwrap_or(Path::new(""));
+                nearest(&root, below, name, self.files, self.problems)
             } else {
                 Reading::Absent
             };
@@ -46,13 +48,12 @@ fn beside(root: &Path) -> PathBuf {
 /// The file of the cgroup, or of the nearest one above that has it.
 fn nearest(
     root: &Path,
-    path: &str,
+    below: &Path,
     name: &str,
     files: &mut KernelFiles,
     problems: &mut Problems,
 ) -> Reading<Vec<NumaNode>> {
-    let below_root = path.trim_start_matches('/');
-    for above in Path::new(below_root).ancestors() {
+    for above in below.ancestors() {
         let file = root.join(above).join(name);
         let nodes = files.read(&file, EXPECTED, parse::node_list, problems);
         if nodes != Reading::Absent {
