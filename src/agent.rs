@@ -211,3 +211,22 @@ fn listen_to(kind: SignalKind) -> Result<Signal, AgentError> {
 fn can_not_start(what: &'static str) -> impl FnOnce(io::Error) -> AgentError {
     move |source| AgentError::Start { what, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_started_again_and_one_that_ends_is_not() {
+        let starts = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&starts);
+        keep_running("a test", move || {
+            let start = counted.fetch_add(1, Ordering::SeqCst);
+            async move { assert!(start > 0, "the first one panics") }
+        });
+        tokio::time::sleep(RESTART * 3).await;
+        assert_eq!(starts.load(Ordering::SeqCst), 2);
+    }
+}
