@@ -95,10 +95,10 @@ impl Wave {
 }
 
 /// The right to many descriptors, for a while.
-struct Descriptors(u64, u64);
+pub struct Descriptors(u64, u64);
 
 impl Descriptors {
-    fn raised() -> Self {
+    pub fn raised() -> Self {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("raised");
         Self(soft, hard)

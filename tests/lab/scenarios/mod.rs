@@ -3,6 +3,8 @@
 mod abuse;
 mod access;
 mod by_hand;
+mod clients;
+mod faults;
 mod figures;
 mod image;
 mod incident;
@@ -71,6 +73,8 @@ fn v2() -> Vec<Named> {
         incident::BOTH,
         incident::V2,
         abuse::V2,
+        clients::V2,
+        faults::V2,
         soak::V2,
     ]
     .concat()
