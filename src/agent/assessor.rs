@@ -255,6 +255,7 @@ mod tests {
             let poll = Poll {
                 number: 0,
                 woken: 0,
+                log_lines_lost: 0,
                 duration: Duration::ZERO,
                 next: Duration::ZERO,
                 process: Reading::Absent,
