@@ -83,9 +83,10 @@ fn may_not_be_read(lab: &Lab) {
 fn no_more_threads(lab: &Lab) {
     let forbid = |_: &Kubepods<'_>, agent: Option<&Agent>| {
         // As that user, who may do so to its own.
-        let (user, pid) = (format!("--reuid={USER}"), agent.expect("it runs").pid().to_string());
+        let (user, group) = (format!("--reuid={USER}"), format!("--regid={USER}"));
+        let pid = agent.expect("it runs").pid().to_string();
         let mut prlimit = Command::new("setpriv");
-        prlimit.args([&user, "--clear-groups", "prlimit", "--pid", &pid, "--nproc=1:1"]);
+        prlimit.args([&user, &group, "--clear-groups", "prlimit", "--pid", &pid, "--nproc=1:1"]);
         assert!(prlimit.status().expect("util-linux's setpriv").success());
     };
     check(lab, forbid, false);
