@@ -135,3 +135,44 @@ fn what_happened_is_told_with_the_figures_before_it_and_keeps_to_its_schema() {
     assert!(frames.len() > 1 && frames[0]["usage_bytes"] == 134_217_728, "{frames:?}");
     assert!(agent.get("/").text().contains("2 pages were refused."), "the page tells it, too");
 }
+
+#[test]
+fn what_is_fixed_is_critical_nowhere_any_more() {
+    let machine = Machine::named("seed");
+    let agent = Start::new(&machine.flags()).go();
+    let severity = |wanted: &str| {
+        let text = agent.get("/metrics").text();
+        let finding = "hugetlb_finding{finding=\"faults-refused\",";
+        let mut found = text.lines().filter(|line| line.starts_with(finding));
+        let wanted = format!("severity=\"{wanted}\"");
+        found.next().filter(|line| line.contains(&wanted) && found.next().is_none()).map(|_| ())
+    };
+    wait_for("the prediction", || agent.get("/").text().contains("will crash").then_some(()));
+    let slice = "sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice";
+    let pod = "kubepods-burstable-pod6f1c2a3b_4d5e_4f60_8a7b_9c0d1e2f3a4b.slice";
+    let pod = machine.root().join(slice).join(pod);
+    let id = format!(
+        "cri-containerd-{}.scope",
+        "aaaaaaaa0123456789abcdef0123456789abcdef0123456789abcdef01234567"
+    );
+    let write = |name: &str, text: &str| {
+        for cgroup in [&pod, &pod.join(&id)] {
+            std::fs::write(cgroup.join(name), text).expect("written");
+        }
+    };
+    write("hugetlb.2MB.events", "max 2\n");
+    wait_for("the refusal", || severity("critical"));
+    assert!(agent.get("/").text().contains("2 times at a limit of 128Mi"));
+    write("hugetlb.2MB.max", "209715200\n");
+    wait_for("that it is fixed", || severity("info"));
+    let page = agent.get("/").text();
+    assert!(page.contains("Fixed since: limit raised to 200Mi."), "{page}");
+    assert!(page.contains("<h1>Nothing critical was found.</h1>"), "{page}");
+    assert!(!page.contains("Set hugepages-2Mi"), "what has been done is not asked for");
+    let log = agent.log();
+    let told = |part: &str| {
+        let lines = log.iter().filter(|line| line.contains("finding=\"faults-refused\""));
+        lines.filter(|line| line.contains(part)).count()
+    };
+    assert_eq!((told("ERROR"), told("now info: Container postgres")), (1, 1), "{log:?}");
+}
