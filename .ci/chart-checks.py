@@ -52,6 +52,11 @@ def context(variant):
     return variant.container()["securityContext"]
 
 
+def node_name(variant):
+    (found,) = [found for found in variant.container()["env"] if found["name"] == "NODE_NAME"]
+    return found["valueFrom"]["fieldRef"]
+
+
 def first_mount(variant):
     return variant.directories()[0][1]
 
@@ -103,6 +108,8 @@ CHECKS = [
      put(lambda v: v.one("DaemonSet")["spec"]["updateStrategy"]["rollingUpdate"], "maxUnavailable", 1)),
     ("default", "no variable passes for a flag", lambda v: v.pod()["enableServiceLinks"] is False,
      put(Variant.pod, "enableServiceLinks", True)),
+    ("default", "it knows its node's name", lambda v: node_name(v)["fieldPath"] == "spec.nodeName",
+     put(node_name, "fieldPath", "metadata.name")),
     ("default", "its image is the project's, of this version", lambda v: v.container()["image"] == f"{IMAGE}:{version()}",
      put(Variant.container, "image", f"{IMAGE}:latest")),
     ("default", "there is nothing else",

@@ -258,6 +258,7 @@ mod tests {
                 log_lines_lost: 0,
                 duration: Duration::ZERO,
                 next: Duration::ZERO,
+                log_lines_lost: 0,
                 process: Reading::Absent,
             };
             let (snapshot, incidents) = (self.snapshot.clone(), Incidents::default());

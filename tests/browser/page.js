@@ -37,7 +37,7 @@ async function look(browser, name, html, width, colorScheme) {
   });
   await page.goto('http://node.test/');
   await page.screenshot({ path: path.join(directory, `${name}.png`), fullPage: !name.startsWith('many') });
-  if (name === 'will-crash-desktop-light') await picture(page);
+  if (name === 'filling-up-desktop-light') await picture(page);
   faults.push(...await page.evaluate(looked, name));
   // What is folded must fit too.
   for (const state of ['as it comes', 'unfolded']) {

@@ -15,7 +15,7 @@ use crate::snapshot::{
 };
 use crate::units::{Bytes, NumaNode, PageSize, Pages};
 use crate::view::{Poll, View};
-pub(super) use stories::{after_a_crash, fixed_since, long_run_up};
+pub(super) use stories::{after_a_crash, filling_up, fixed_since, long_run_up};
 
 const PAGE: u64 = 2 << 20;
 

@@ -13,7 +13,7 @@ use crate::snapshot::{Limit, Reading};
 use crate::view::View;
 
 /// Every scene and its name.
-fn all() -> [(&'static str, View); 10] {
+fn all() -> [(&'static str, View); 11] {
     [
         ("nothing", scenes::nothing()),
         ("healthy", scenes::healthy()),
@@ -21,6 +21,7 @@ fn all() -> [(&'static str, View); 10] {
         ("after-a-crash", scenes::after_a_crash()),
         ("will-crash-together", with_pods(&scenes::crashing_together())),
         ("numa-short", with_pods(&scenes::numa_short_pods())),
+        ("filling-up", scenes::filling_up()),
         ("fixed-since", scenes::fixed_since()),
         ("long-run-up", scenes::long_run_up()),
         ("many", with_pods(&scenes::many_pods(9))),

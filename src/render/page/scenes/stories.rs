@@ -33,6 +33,15 @@ impl Story {
     }
 }
 
+/// It fills up, and is not there yet.
+pub(in super::super) fn filling_up() -> View {
+    let mut story = Story::begin();
+    for used in (37..=410).step_by(13).chain([410]) {
+        story.poll(2, |pod| pod.used = used);
+    }
+    seen(&story.snapshots)
+}
+
 /// Soon after the start, and just now.
 pub(in super::super) fn after_a_crash() -> View {
     let mut story = Story::begin();
