@@ -255,7 +255,6 @@ mod tests {
             let poll = Poll {
                 number: 0,
                 woken: 0,
-                log_lines_lost: 0,
                 duration: Duration::ZERO,
                 next: Duration::ZERO,
                 log_lines_lost: 0,
