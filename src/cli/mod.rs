@@ -30,7 +30,7 @@ use flags::{Cli, Command, TouchChild};
 
 /// Runs the command with these arguments, the program's name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = help::asked(arguments.into_iter().collect());
     let result = if arguments.get(1).is_some_and(|first| first == TouchChild::NAME) {
         TouchChild::try_parse_from(arguments.iter().skip(1)).map(|child| {
             probe::run_child(&child.order).map_err(anyhow::Error::from).map(|()| ExitCode::SUCCESS)

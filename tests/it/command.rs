@@ -50,8 +50,64 @@ fn a_wrong_flag_gets_one_line_that_names_it_its_value_and_the_form_expected() {
     refused(&["fit"], &[], &["--need"]);
     refused(&["fit", "--need=282MB"], &[], &["--need", "'282MB'", "512Mi"]);
     refused(&["fit", "--need=1Gi", "--need-pages=1"], &[], &["--need", "--need-pages"]);
-    refused(&["--no-such-flag"], &[], &["--no-such-flag"]);
-    refused(&["no-such-command"], &[], &["no-such-command"]);
+}
+
+#[test]
+fn what_does_not_exist_gets_what_was_meant_and_where_all_is_listed() {
+    for (arguments, said) in [
+        (
+            &["repot"][..],
+            "unrecognized subcommand 'repot' (did you mean report?); see hugetlb-exporter --help",
+        ),
+        (
+            &["help", "repot"],
+            "unrecognized subcommand 'repot' (did you mean report?); see hugetlb-exporter --help",
+        ),
+        (&["nothing-like"], "unrecognized subcommand 'nothing-like'; see hugetlb-exporter --help"),
+        (
+            &["--poll.intervall=3s"],
+            "unexpected argument '--poll.intervall' found (did you mean --poll.interval?); see hugetlb-exporter --help",
+        ),
+        (
+            &["report", "--nmespace", "x"],
+            "unexpected argument '--nmespace' found (did you mean --namespace?); see hugetlb-exporter report --help",
+        ),
+        (
+            &["--need=282Mi"],
+            "unexpected argument '--need' found (did you mean fit --need?); see hugetlb-exporter --help",
+        ),
+        (
+            &["report", "db-0"],
+            "unexpected argument 'db-0' found; see hugetlb-exporter report --help",
+        ),
+        (
+            &["fit", "--nothing-like"],
+            "unexpected argument '--nothing-like' found; see hugetlb-exporter fit --help",
+        ),
+        (
+            &["report", "--output=tabel"],
+            "invalid value 'tabel' for '--output <OUTPUT>' [possible values: table, json, prometheus] (did you mean table?)",
+        ),
+    ] {
+        let output = run(arguments, &[]);
+        let error = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(error, format!("hugetlb-exporter: {said}\n"));
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(64), 0), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_is_had_by_its_name_too() {
+    let wrong = [("HUGETLB_EXPORTER_POLL_INTERVAL", "soon")];
+    for (word, flag) in [
+        (&["help"][..], &["--help"][..]),
+        (&["help", "report"], &["report", "--help"]),
+        (&["help", "fit"], &["fit", "--help"]),
+    ] {
+        let (word, flag) = (run(word, &wrong), run(flag, &wrong));
+        assert_eq!(word.status.code(), Some(0), "{word:?}");
+        assert!(word.stdout.len() > 500 && word.stdout == flag.stdout, "{word:?}");
+    }
 }
 
 #[test]
