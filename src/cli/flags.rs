@@ -1,5 +1,6 @@
 //! The flags as typed. Named as in exporter-toolkit and node_exporter; each has an environment twin.
 
+mod amount;
 mod commands;
 mod kubelet;
 mod probe;
@@ -12,6 +13,7 @@ use crate::assessment::Thresholds;
 use crate::config::{Config, Interval, ListenAddress, TelemetryPath, node_name_of_environment};
 use crate::probe::Order;
 use crate::sources::Roots;
+pub(super) use amount::Amount;
 pub(super) use commands::{Colour, DemoFlags, FitWish, Form, Output, Report, Try};
 use kubelet::KubeletFlags;
 use probe::ProbeFlags;

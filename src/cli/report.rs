@@ -1,14 +1,12 @@
 //! `hugetlb-exporter report`: one look at this node. Exit code 0: nothing will crash; 1: it could not look,
 //! or not at all cgroups; 2: something will.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
-
 use super::flags::{Colour, Flags, Output, Report};
-use super::terminal::{Waiting, wants_colour};
+use super::terminal::{Waiting, print, wants_colour};
 use crate::agent::{self, Looking};
 use crate::assessment::Finding;
 use crate::config::Config;
@@ -42,12 +40,7 @@ pub(super) fn run(report: &Report, flags: Flags) -> anyhow::Result<ExitCode> {
         Output::Json => report::json(&view),
         Output::Prometheus => metrics::encode(&view),
     };
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            return Err(error).context("can't write the report");
-        }
-        _ => {}
-    }
+    print(&text)?;
     let worst = view.assessment.findings.iter().any(Finding::foretells_a_crash);
     Ok(match (worst, saw_all_cgroups(&view)) {
         (true, _) => ExitCode::from(WILL_CRASH),

@@ -6,6 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+
+/// Writes an answer to stdout. Whoever closes that early (`| head`) has read enough.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("can't write the answer")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Who waits longer than this wants to know for what.
 const SILENT_FOR: Duration = Duration::from_secs(1);
 

@@ -10,7 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::flags::{Cli, environment_of};
 
 /// EX_USAGE.
-pub(super) const USAGE: u8 = 64;
+const USAGE: u8 = 64;
 
 /// Prints help or version as asked, or the error in one line.
 pub(super) fn explain(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
@@ -20,11 +20,15 @@ pub(super) fn explain(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
             let _ = error.print();
             ExitCode::SUCCESS
         }
-        _ => {
-            let _ = complain(&one_line(error, arguments));
-            ExitCode::from(USAGE)
-        }
+        _ => refuse(&one_line(error, arguments)),
     }
+}
+
+/// Says what is wrong with what was asked for.
+pub(super) fn refuse(complaint: &str) -> ExitCode {
+    // Nothing can be done where stderr is closed.
+    let _ = complain(complaint);
+    ExitCode::from(USAGE)
 }
 
 /// Writes the line that every failure ends with.

@@ -4,12 +4,22 @@ use std::process::{Command, Output};
 
 use crate::machine::Machine;
 
-fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_hugetlb-exporter"))
         .args(arguments)
         .envs(environment.iter().copied())
         .output()
         .expect("it runs")
+}
+
+/// The same on a machine; a path that is named holds.
+pub fn run_at(machine: &Machine, arguments: &[&str]) -> Output {
+    let name = |flag: &str| flag.split('=').next().map(str::to_owned);
+    let named: Vec<_> = arguments.iter().map(|flag| name(flag)).collect();
+    let flags = machine.flags().into_iter().filter(|flag| !named.contains(&name(flag)));
+    let flags: Vec<_> = flags.collect();
+    let all: Vec<_> = arguments.iter().copied().chain(flags.iter().map(String::as_str)).collect();
+    run(&all, &[])
 }
 
 #[track_caller]
@@ -44,11 +54,21 @@ fn a_wrong_flag_gets_one_line_that_names_it_its_value_and_the_form_expected() {
     refused(&["--log.level=loud"], &[], &["--log.level", "'loud'", "debug, info, warn, error"]);
     refused(&["report", "--output", "xml"], &[], &["--output", "'xml'", "table, json, prometheus"]);
     refused(&["--probe.target=all"], &[], &["--probe.target", "'all'", "own, scratch, off"]);
-    refused(&["try", "--pages=0"], &[], &["--pages", "'0'"]);
+    for number in ["0", "-1", "4294967296", "99999999999999999999999"] {
+        let range = "from 1 to 4294967295";
+        let value = format!("'{number}'");
+        let pages = format!("--pages={number}");
+        refused(&["try", &pages], &[], &["--pages", &value, range]);
+        let need = format!("--need-pages={number}");
+        refused(&["fit", &need], &[], &["--need-pages", &value, range]);
+    }
+    refused(&["try", "--pages=1", "--touch=-1"], &[], &["--touch", "'-1'", "from 0 to 4294967295"]);
+    refused(&["--web.listen-address=:99999"], &[], &["':99999'", "from 0 to 65535"]);
     refused(&["try", "--pages=2", "--touch=3"], &[], &["--touch 3", "--pages 2"]);
     refused(&["try", "--pages=9", "--touch=2"], &[], &["--touch 2", "neighbour", "--yes"]);
     refused(&["fit"], &[], &["--need"]);
     refused(&["fit", "--need=282MB"], &[], &["--need", "'282MB'", "512Mi"]);
+    refused(&["fit", "--need=0"], &[], &["--need", "'0'", "more than 0", "282Mi"]);
     refused(&["fit", "--need=1Gi", "--need-pages=1"], &[], &["--need", "--need-pages"]);
 }
 
@@ -155,6 +175,67 @@ fn no_wrong_variable_is_in_the_way_of_the_process_that_touches() {
     let output = run(&["touch-child", "--mapping=private"], &wrong);
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     refused(&["touch-child", "--mapping=none"], &[], &["--mapping", "'none'"]);
+}
+
+/// `fit` on a machine, held to every word.
+#[track_caller]
+fn fit(machine: &Machine, arguments: &[&str], code: i32, said: &str) {
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    let log_flag = format!("--termination-log={}", log.path().display());
+    let output = run_at(machine, &[&["fit", &log_flag], arguments].concat());
+    let (answer, error) = (String::from_utf8(output.stdout), String::from_utf8(output.stderr));
+    let (answer, error) = (answer.expect("text"), error.expect("text"));
+    let root = machine.root().display().to_string();
+    let told = format!("{answer}{error}").replace(&root, "ROOT");
+    assert_eq!((told.as_str(), output.status.code()), (said, Some(code)), "{arguments:?}");
+    assert_eq!(answer.is_empty(), !matches!(code, 0 | 2), "{arguments:?}: {answer}");
+    let last = std::fs::read_to_string(log.path()).expect("its last words").replace(&root, "ROOT");
+    let words = said.strip_prefix("hugetlb-exporter: ").unwrap_or(said);
+    assert_eq!(last, if code == 64 { "" } else { words }, "{arguments:?}");
+}
+
+#[test]
+fn an_amount_without_a_unit_is_bytes_or_a_unit_was_forgotten() {
+    let seed = Machine::named("seed");
+    let refused = |arguments: &[&str], said: &str| {
+        fit(&seed, arguments, 64, &format!("hugetlb-exporter: invalid value for {said}\n"));
+    };
+    refused(
+        &["--need=282"],
+        "'--need <QUANTITY>': 282 bytes are less than a page of 2Mi: did you mean 282Mi?",
+    );
+    refused(
+        &["--need=282Mi", "--limit=300"],
+        "'--limit <QUANTITY>': 300 bytes are less than a page of 2Mi: did you mean 300Mi?",
+    );
+    refused(
+        &["--need=2097152", "--pagesize=1Gi"],
+        "'--need <QUANTITY>': 2097152 bytes are less than a page of 1Gi: did you mean 2097152Mi?",
+    );
+    let fits =
+        "282Mi of 2Mi pages fit: the node's pool can give 800Mi, and no limit is in the way\n";
+    // As the downward API writes limits.hugepages-2Mi.
+    fit(&seed, &["--need=295698432", "--limit=295698432"], 0, fits);
+    fit(&seed, &["--need-pages=141", "--limit=282Mi"], 0, fits);
+    let none = "282Mi of 2Mi pages do not fit into hugepages-2Mi: 0, 282Mi too little; set it to at least 282Mi\n";
+    fit(&seed, &["--need=282Mi", "--limit=0"], 2, none);
+}
+
+#[test]
+fn nothing_fits_where_nobody_could_look() {
+    let seed = Machine::named("seed");
+    fit(
+        &seed,
+        &["--need=282Mi"],
+        1,
+        "hugetlb-exporter: can't tell whether 282Mi of 2Mi pages fit: the node's pool can give 800Mi, but not every limit is seen from here: name the pod's with --limit\n",
+    );
+    fit(
+        &seed,
+        &["--need=282Mi", "--limit=1Gi", "--path.sysfs=/nowhere"],
+        1,
+        "hugetlb-exporter: can't read the pool of 2Mi; pools: can't list /nowhere/kernel/mm/hugepages: No such file or directory (os error 2); no pool is shown\n",
+    );
 }
 
 #[test]
