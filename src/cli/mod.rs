@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | could not be done, or `demo` was not as it says; one line on stderr says why |
+//! | 1 | could not be done, or `demo` was not as it says; one line on stderr says why. `report`: not everything could be looked at, or no such pod is here |
 //! | 2 | `report`: something will crash; `try`: refused at mmap; `fit`: it does not fit |
 //! | 3 | `try`: refused at a touch |
 //! | 64 | a flag, its value or the web configuration is wrong; one line on stderr says which and what was expected |
@@ -15,6 +15,7 @@ mod help;
 mod here;
 mod log;
 mod report;
+mod selection;
 mod serve;
 mod terminal;
 mod trial;

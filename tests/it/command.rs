@@ -4,8 +4,13 @@ use std::process::{Command, Output};
 
 use crate::machine::Machine;
 
+/// Where it is.
+pub fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_hugetlb-exporter")
+}
+
 pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hugetlb-exporter"))
+    Command::new(program())
         .args(arguments)
         .envs(environment.iter().copied())
         .output()
@@ -275,55 +280,4 @@ fn a_report_names_its_node() {
     // What would command a terminal is no name.
     std::fs::write(hostname.join("hostname"), "\u{1b}[31mred\n").expect("written");
     assert!(first_line(&[], &none).starts_with("CRITICAL"));
-}
-
-#[test]
-fn a_report_says_what_it_finds_and_what_it_does_not() {
-    let seed = Machine::named("seed");
-    let mut arguments = vec!["report".to_owned()];
-    arguments.extend(seed.flags());
-    let report = |more: &[&str]| {
-        let arguments: Vec<&str> =
-            arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
-        run(&arguments, &[])
-    };
-    let table = report(&[]);
-    assert_eq!(table.status.code(), Some(2), "something will crash");
-    let text = String::from_utf8_lossy(&table.stdout);
-    assert!(text.starts_with("CRITICAL will-crash\n"), "in a pipe without colour: {text}");
-    assert!(text.contains("Set hugepages-2Mi of container postgres to at least 200Mi"), "{text}");
-    assert!(report(&["--color=always"]).stdout.starts_with(b"\x1b[1;31mCRITICAL"));
-    let json = report(&["--output=json"]).stdout;
-    assert!(String::from_utf8_lossy(&json).contains("\"limit_bytes\": 134217728"));
-    let exposition = String::from_utf8(report(&["--output=prometheus"]).stdout).expect("text");
-    assert!(exposition.contains("hugetlb_container_usage_bytes{"));
-    assert!(!exposition.contains("\nprocess_"), "node_exporter has those of its own");
-
-    for (more, code, shown) in [
-        (["--namespace=prod", "--pod=db-0"], 2, true),
-        (["--namespace=prod", "--pod=db-1"], 0, false),
-        (["--namespace=dev", "--pod=db-0"], 0, false),
-    ] {
-        let output = report(&more);
-        assert_eq!(output.status.code(), Some(code), "{more:?}");
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(text.contains("prod/db-0"), shown, "{more:?}: {text}");
-        assert!(text.contains("Huge-page pools"), "{more:?}: {text}");
-    }
-    let muted = report(&["--findings.mute-namespace=other,prod"]);
-    assert_eq!(muted.status.code(), Some(0), "nothing is said of it");
-    assert!(
-        String::from_utf8_lossy(&muted.stdout).contains("prod/db-0"),
-        "it is shown all the same"
-    );
-
-    for name in ["nothing", "no-controller"] {
-        let machine = Machine::named(name);
-        let flags = machine.flags();
-        let mut arguments = vec!["report"];
-        arguments.extend(flags.iter().map(String::as_str));
-        let output = run(&arguments, &[]);
-        assert_eq!(output.status.code(), Some(1), "{name}: it could not look");
-        assert!(String::from_utf8_lossy(&output.stdout).contains("Not seen:"));
-    }
 }

@@ -17,7 +17,7 @@ pub(in crate::cli) struct Report {
     /// Only pods of this namespace
     #[arg(long, value_name = "NAMESPACE")]
     pub(in crate::cli) namespace: Option<String>,
-    /// Only this pod
+    /// Only this pod, by its name or UID
     #[arg(long, value_name = "POD")]
     pub(in crate::cli) pod: Option<String>,
     /// When to use colours; NO_COLOR in the environment means never
@@ -37,7 +37,7 @@ pub(in crate::cli) enum Colour {
 /// The form of a report.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(in crate::cli) enum Output {
-    /// For people, 80 columns wide
+    /// For people, as wide as the terminal, or as COLUMNS in the environment says
     Table,
     /// For programs
     Json,
