@@ -133,7 +133,9 @@ impl FromStr for ListenAddress {
     type Err = Unexpected;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let unexpected = Unexpected { expected: "`:PORT`, `IP:PORT` or `[IPv6]:PORT`" };
+        let unexpected = Unexpected {
+            expected: "`:PORT`, `IP:PORT` or `[IPv6]:PORT`, the port from 0 to 65535",
+        };
         let listen = match text.strip_prefix(':') {
             Some(port) => port.parse().map(Listen::Everywhere).ok(),
             None => text.parse().map(Listen::At).ok(),

@@ -10,8 +10,8 @@ pub struct Wish<'a> {
     pub page_size: PageSize,
     /// How much of them, in whole pages.
     pub need: Bytes,
-    /// The pool of that size; nothing where this node has none.
-    pub pool: Option<&'a Pool>,
+    /// The pool of that size.
+    pub pool: Reading<&'a Pool>,
     /// The limits that are seen, the own cgroup's first.
     pub limits: &'a [LevelLimits],
     /// Whether these are all.
@@ -71,8 +71,12 @@ pub fn fit(wish: &Wish<'_>) -> Answer {
 
 fn into_pool(wish: &Wish<'_>) -> Answer {
     let Wish { page_size, need, .. } = wish;
-    let Some(pool) = wish.pool else {
-        return Answer::No(format!("this node has no pool of {page_size} pages"));
+    let pool = match wish.pool {
+        Reading::Present(pool) => pool,
+        Reading::Absent => {
+            return Answer::No(format!("this node has no pool of {page_size} pages"));
+        }
+        Reading::Failed => return can_not_tell("pool", &page_size.to_string()),
     };
     let room = pool.bytes(pool.available()).plus(pool.bytes(pool.overcommit_room()));
     let Some(room) = room.present() else { return can_not_tell("pool", &page_size.to_string()) };
@@ -82,12 +86,14 @@ fn into_pool(wish: &Wish<'_>) -> Answer {
             need.less(room),
         ));
     }
-    let fits = format!("{need} of {page_size} pages fit: the node's pool can give {room}");
-    if wish.sees_all_limits || wish.declared.is_some() {
+    // What the kubelet grants a container it grants its pod; without a limit of its own the pod's may be any.
+    let is_limited = wish.limits.iter().any(|level| level.limit.finite().is_some());
+    if wish.sees_all_limits || wish.declared.is_some() || is_limited {
+        let fits = format!("{need} of {page_size} pages fit: the node's pool can give {room}");
         return Answer::Yes(format!("{fits}, and no limit is in the way"));
     }
-    Answer::Yes(format!(
-        "{fits}, and no limit that is seen is in the way; the pod's own is not seen from here: name it with --limit"
+    Answer::Unknown(format!(
+        "can't tell whether {need} of {page_size} pages fit: the node's pool can give {room}, but not every limit is seen from here: name the pod's with --limit"
     ))
 }
 
@@ -120,7 +126,7 @@ mod tests {
         fit(&Wish {
             page_size: page_size(),
             need: Bytes(282 * MI),
-            pool,
+            pool: pool.map_or(Reading::Absent, Reading::Present),
             limits,
             sees_all_limits: false,
             declared: declared.map(|mebibytes| Bytes(mebibytes * MI)),
@@ -151,12 +157,14 @@ mod tests {
     #[test]
     fn what_is_not_seen_is_said() {
         let pool = pool(141, 0);
-        let Answer::Yes(words) = ask(&[level(None, None, 0)], Some(&pool), None) else { panic!() };
-        assert!(words.ends_with("name it with --limit"), "{words}");
-        let Answer::Yes(words) = ask(&[level(None, None, 0)], Some(&pool), Some(282)) else {
-            panic!()
-        };
-        assert!(words.ends_with("no limit is in the way"), "{words}");
+        for unseen in [&[][..], &[level(None, Some(300), 0)]] {
+            let Answer::Unknown(words) = ask(unseen, Some(&pool), None) else { panic!() };
+            assert!(words.ends_with("name the pod's with --limit"), "{words}");
+            let Answer::Yes(words) = ask(unseen, Some(&pool), Some(282)) else { panic!() };
+            assert!(words.ends_with("no limit is in the way"), "{words}");
+        }
+        let granted = ask(&[level(Some(300), None, 0)], Some(&pool), None);
+        assert!(matches!(granted, Answer::Yes(_)), "a pod has what its container has");
         let unreadable = LevelLimits { limit: Reading::Failed, ..level(None, None, 0) };
         assert!(matches!(ask(&[unreadable], Some(&pool), None), Answer::Unknown(_)));
     }
@@ -165,5 +173,10 @@ mod tests {
     fn a_pool_that_is_too_small() {
         assert!(matches!(ask(&[], Some(&pool(140, 0)), None), Answer::No(_)));
         assert!(matches!(ask(&[], None, None), Answer::No(_)));
+        let (page_size, need) = (page_size(), Bytes(2 * MI));
+        let (limits, sees_all_limits, declared) = (&[][..], true, None);
+        let pool = Reading::Failed;
+        let unread = fit(&Wish { page_size, need, pool, limits, sees_all_limits, declared });
+        assert!(matches!(unread, Answer::Unknown(_)), "{unread:?}");
     }
 }

@@ -192,22 +192,33 @@ impl Assessment {
         rest.get(..end).unwrap_or_default()
     }
 
-    /// Leaves only the pods of that namespace and name, their containers, and what is found of them.
+    /// Leaves only the pods of that namespace and name, their containers, and what is found of them, of the cgroups they
+    /// are in, and of the node.
     pub fn keep_only(&mut self, namespace: Option<&str>, pod: Option<&str>) {
         if namespace.is_none() && pod.is_none() {
             return;
         }
-        let matches = |who: &Identity| {
-            namespace.is_none_or(|namespace| *namespace == *who.namespace)
-                && pod.is_none_or(|pod| *pod == *who.pod)
-        };
-        self.pods.retain(|pod| matches(&pod.identity));
-        self.containers.retain(|container| matches(&container.identity));
+        self.pods.retain(|other| other.identity.is_of(namespace, pod));
+        self.containers.retain(|container| container.identity.is_of(namespace, pod));
         self.services.clear();
+        let instances = self.containers.iter().filter_map(|container| container.newest.as_ref());
+        let cgroups: Vec<_> = instances.map(|instance| Arc::clone(&instance.cgroup)).collect();
+        let is_below = |cgroup: &str, path: &str| {
+            cgroup.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
+        };
         self.findings.retain(|finding| match &finding.subject {
-            Subject::Tenant(who) => matches(who),
-            Subject::Node | Subject::Cgroup(_) => false,
+            Subject::Node => true,
+            Subject::Tenant(who) => who.is_of(namespace, pod),
+            Subject::Cgroup(path) => cgroups.iter().any(|cgroup| is_below(cgroup, path)),
         });
+    }
+}
+
+impl Identity {
+    /// Whether it is of that namespace and that pod, who may be called by the UID.
+    pub fn is_of(&self, namespace: Option<&str>, pod: Option<&str>) -> bool {
+        namespace.is_none_or(|namespace| *namespace == *self.namespace)
+            && pod.is_none_or(|pod| *pod == *self.pod || *pod == *self.uid)
     }
 }
 

@@ -8,40 +8,62 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-use super::flags::{FitWish, Flags};
+use super::flags::{Amount, FitWish, Flags};
 use super::here::Here;
+use super::terminal::print;
+use super::usage;
 use crate::assessment::{FitAnswer, Wish, fit};
-use crate::units::Bytes;
+use crate::units::{Bytes, PageSize};
 
 const DOES_NOT_FIT: u8 = 2;
 
 /// Says whether it fits, in one line on stdout and for the kubelet.
 pub(super) fn run(asked: &FitWish, flags: Flags) -> anyhow::Result<ExitCode> {
     let here = Here::look(flags);
-    let page_size = match asked.pagesize {
-        Some(page_size) => page_size,
-        None => here.default_page_size().context("this node has no huge pages")?,
+    let page_size = here.page_size(asked.pagesize)?;
+    let (need, declared) = match (
+        bytes("--need", asked.need.as_ref(), page_size),
+        bytes("--limit", asked.limit.as_ref(), page_size),
+    ) {
+        (Ok(need), Ok(limit)) => (need, limit),
+        (Err(complaint), _) | (_, Err(complaint)) => return Ok(usage::refuse(&complaint)),
     };
     let page = page_size.bytes().0;
-    let pages = asked.need_pages.or(asked.need.map(|Bytes(need)| need.div_ceil(page)));
+    let pages = asked.need_pages.or(need.map(|Bytes(need)| need.div_ceil(page)));
     let need = pages.and_then(|pages| pages.checked_mul(page)).map(Bytes);
     let need = need.context("the need is more than any node has")?;
+    let (limits, sees_all_limits) = here.limits(page_size);
     let answer = fit(&Wish {
         page_size,
         need,
-        pool: here.pool(page_size),
-        limits: &here.site.limits(page_size),
-        sees_all_limits: here.site.sees_all_limits(),
-        declared: asked.limit,
+        pool: here.pool(page_size).as_ref(),
+        limits: &limits,
+        sees_all_limits,
+        declared,
     });
     let (sentence, code) = match answer {
         FitAnswer::Yes(sentence) => (sentence, ExitCode::SUCCESS),
         FitAnswer::No(sentence) => (sentence, ExitCode::from(DOES_NOT_FIT)),
-        FitAnswer::Unknown(why) => bail!(why),
+        FitAnswer::Unknown(why) => {
+            let why = format!("{why}{}", here.because());
+            tell_kubelet(&asked.termination_log, &why)?;
+            bail!(why)
+        }
     };
-    writeln!(io::stdout(), "{sentence}").context("can't write the answer")?;
+    print(&format!("{sentence}\n"))?;
     tell_kubelet(&asked.termination_log, &sentence)?;
     Ok(code)
+}
+
+/// What a flag says, of pages of that size; or the complaint of it.
+fn bytes(
+    flag: &str,
+    amount: Option<&Amount>,
+    page_size: PageSize,
+) -> Result<Option<Bytes>, String> {
+    let Some(amount) = amount else { return Ok(None) };
+    let wrong = |why| format!("invalid value for '{flag} <QUANTITY>': {why}");
+    amount.of_pages(page_size).map(Some).map_err(wrong)
 }
 
 /// The kubelet shows it as the container's termination message. Outside a pod there is no such file.

@@ -1,5 +1,6 @@
 //! The flags as typed. Named as in exporter-toolkit and node_exporter; each has an environment twin.
 
+mod amount;
 mod commands;
 mod kubelet;
 mod probe;
@@ -12,6 +13,7 @@ use crate::assessment::Thresholds;
 use crate::config::{Config, Interval, ListenAddress, TelemetryPath, node_name_of_environment};
 use crate::probe::Order;
 use crate::sources::Roots;
+pub(super) use amount::Amount;
 pub(super) use commands::{Colour, DemoFlags, FitWish, Form, Output, Report, Try};
 use kubelet::KubeletFlags;
 use probe::ProbeFlags;
@@ -57,7 +59,7 @@ pub(super) enum Command {
     ///
     /// It looks twice, half a second apart, and says what it saw both times.
     #[command(
-        after_long_help = "Exit status: 0 nothing will crash, 1 could not look at all cgroups, 2 something will crash, 64 a wrong flag."
+        after_long_help = "Exit status: 0 everything was looked at and nothing will crash, 1 could not look at everything or no such pod is here, 2 something will crash, 64 a wrong flag."
     )]
     Report(Report),
     /// Map and touch huge pages in this very cgroup, and say how far it gets

@@ -27,6 +27,15 @@ pub(super) fn command(arguments: &[OsString]) -> Command {
     if has("-h") { command.mut_args(|argument| argument.hide_env(true)) } else { command }
 }
 
+/// `help` and `help report` are `--help` and `report --help`.
+pub(super) fn asked(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    if arguments.get(1).is_some_and(|first| first == "help") {
+        arguments.remove(1);
+        arguments.push("--help".into());
+    }
+    arguments
+}
+
 /// The command line for manuals and completions: of a command, or with no name of the whole.
 pub(super) fn page(name: &str) -> Command {
     // A page has room, and clap_mangen leaves out the words of what a first look leaves out.

@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | could not be done, or `demo` was not as it says; one line on stderr says why |
+//! | 1 | could not be done, or `demo` was not as it says; one line on stderr says why. `report`: not everything could be looked at, or no such pod is here |
 //! | 2 | `report`: something will crash; `try`: refused at mmap; `fit`: it does not fit |
 //! | 3 | `try`: refused at a touch |
 //! | 64 | a flag, its value or the web configuration is wrong; one line on stderr says which and what was expected |
@@ -15,6 +15,7 @@ mod help;
 mod here;
 mod log;
 mod report;
+mod selection;
 mod serve;
 mod terminal;
 mod trial;
@@ -30,7 +31,7 @@ use flags::{Cli, Command, TouchChild};
 
 /// Runs the command with these arguments, the program's name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = help::asked(arguments.into_iter().collect());
     let result = if arguments.get(1).is_some_and(|first| first == TouchChild::NAME) {
         TouchChild::try_parse_from(arguments.iter().skip(1)).map(|child| {
             probe::run_child(&child.order).map_err(anyhow::Error::from).map(|()| ExitCode::SUCCESS)

@@ -1,21 +1,20 @@
-//! `hugetlb-exporter report`: one look at this node. Exit code 0: nothing will crash; 1: it could not look,
-//! or not at all cgroups; 2: something will.
+//! `hugetlb-exporter report`: one look at this node. Exit code 0: everything was looked at, and nothing will crash; 1: not
+//! everything could be looked at, or no such pod is here; 2: something will crash.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::bail;
 
 use super::flags::{Colour, Flags, Output, Report};
-use super::terminal::{Waiting, wants_colour};
+use super::selection::Selection;
+use super::terminal::{Waiting, print, wants_colour, width};
 use crate::agent::{self, Looking};
 use crate::assessment::Finding;
 use crate::config::Config;
 use crate::render::metrics;
-use crate::render::report::{self, Style};
-use crate::snapshot::Source;
-use crate::view::View;
+use crate::render::report::{self, Layout, Style};
 
 /// Long enough for what was read in the middle of a change to be over.
 const APART: Duration = Duration::from_millis(500);
@@ -36,24 +35,30 @@ pub(super) fn run(report: &Report, flags: Flags) -> anyhow::Result<ExitCode> {
         apart: APART,
     });
     drop(waiting);
-    view.assessment.keep_only(report.namespace.as_deref(), report.pod.as_deref());
+    let selection =
+        Selection { namespace: report.namespace.as_deref(), pod: report.pod.as_deref() };
+    if let Some(complaint) = selection.complaint(&view.snapshot) {
+        bail!(complaint);
+    }
+    view.assessment.keep_only(selection.namespace, selection.pod);
     let text = match report.output {
-        Output::Table => report::table(&view, style(report.color)),
+        Output::Table => {
+            let (style, whom) = (style(report.color), selection.described());
+            report::table(&view, Layout { style, width: width(), whom: &whom })
+        }
         Output::Json => report::json(&view),
         Output::Prometheus => metrics::encode(&view),
     };
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            return Err(error).context("can't write the report");
-        }
-        _ => {}
+    print(&text)?;
+    if view.assessment.findings.iter().any(Finding::foretells_a_crash) {
+        return Ok(ExitCode::from(WILL_CRASH));
     }
-    let worst = view.assessment.findings.iter().any(Finding::foretells_a_crash);
-    Ok(match (worst, saw_all_cgroups(&view)) {
-        (true, _) => ExitCode::from(WILL_CRASH),
-        (false, true) => ExitCode::SUCCESS,
-        (false, false) => ExitCode::FAILURE,
-    })
+    let unseen: Vec<_> =
+        view.snapshot.failures().map(|(source, why)| format!("{source}: {why}")).collect();
+    if !unseen.is_empty() {
+        bail!("could not look at everything: {}", unseen.join("; "));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn style(colour: Colour) -> Style {
@@ -62,10 +67,4 @@ fn style(colour: Colour) -> Style {
         Colour::Auto if wants_colour(&io::stdout()) => Style::Coloured,
         Colour::Auto | Colour::Never => Style::Plain,
     }
-}
-
-/// Whether everything was seen that may crash: of a pod that could not be looked at nothing is known.
-fn saw_all_cgroups(view: &View) -> bool {
-    let mut sources = view.snapshot.sources.iter();
-    sources.any(|health| health.source == Source::Cgroups && health.is_up())
 }

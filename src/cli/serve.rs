@@ -33,11 +33,7 @@ pub(super) fn run(flags: Flags) -> anyhow::Result<ExitCode> {
     // A scan of a stuck log directory must not keep the process.
     runtime.shutdown_background();
     match result {
-        Err(AgentError::WebConfig(error)) => {
-            // Nothing can be done where stderr is closed.
-            let _ = usage::complain(&error.to_string());
-            Ok(ExitCode::from(usage::USAGE))
-        }
+        Err(AgentError::WebConfig(error)) => Ok(usage::refuse(&error.to_string())),
         result => Ok(result.map(|()| ExitCode::SUCCESS)?),
     }
 }

@@ -6,6 +6,34 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+use terminal_size::{Width, terminal_size_of};
+
+/// Where nothing is known of the terminal.
+const USUAL_WIDTH: usize = 80;
+
+/// Too narrow for words; a narrower terminal breaks the lines by itself.
+const LEAST_WIDTH: usize = 20;
+
+/// How wide an answer may be: as COLUMNS in the environment wants it (POSIX; watch says so what room it has), or else the
+/// terminal.
+pub(super) fn width() -> usize {
+    let wanted = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let terminal = || terminal_size_of(io::stdout()).map(|(Width(columns), _)| columns.into());
+    let width = wanted.filter(|&width| width > 0).or_else(terminal);
+    width.unwrap_or(USUAL_WIDTH).max(LEAST_WIDTH)
+}
+
+/// Writes an answer to stdout. Whoever closes that early (`| head`) has read enough.
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("can't write the answer")
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Who waits longer than this wants to know for what.
 const SILENT_FOR: Duration = Duration::from_secs(1);
 

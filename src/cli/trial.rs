@@ -2,7 +2,6 @@
 //! fits; 2: refused at mmap; 3: refused at a touch; 64: a wrong flag; 1: it could not be tried.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,8 +11,8 @@ use nix::sys::statfs::{HUGETLBFS_MAGIC, statfs};
 
 use super::flags::{Flags, Form, Try};
 use super::here::Here;
-use super::terminal::Waiting;
-use super::usage::{self, USAGE};
+use super::terminal::{Waiting, print};
+use super::usage;
 use crate::probe::{self, Attempt, Mapping, Order};
 use crate::render::trial;
 use crate::snapshot::{Outcome, Trial};
@@ -25,9 +24,7 @@ const REFUSED_AT_TOUCH: u8 = 3;
 /// Tries it.
 pub(super) fn run(wish: &Try, flags: Flags) -> anyhow::Result<ExitCode> {
     if let Some(complaint) = wish.complaint() {
-        // Nothing can be done where stderr is closed.
-        let _ = usage::complain(&complaint);
-        return Ok(ExitCode::from(USAGE));
+        return Ok(usage::refuse(&complaint));
     }
     let here = Here::look(flags);
     let file = wish.file.as_deref().map(Scrap::new).transpose()?;
@@ -41,21 +38,22 @@ pub(super) fn run(wish: &Try, flags: Flags) -> anyhow::Result<ExitCode> {
     };
     let outcome = carry_out(&attempt, &here)?;
     drop(file);
+    let (limits, sees_all_limits) = here.limits(page_size);
     let trial = Trial {
         page_size,
         mapping,
         pages: attempt.pages,
         touch: attempt.touch,
-        pool: here.pool(page_size).cloned(),
-        limits: here.site.limits(page_size),
-        sees_all_limits: here.site.sees_all_limits(),
+        pool: here.pool(page_size),
+        limits,
+        sees_all_limits,
         outcome,
     };
     let text = match wish.output {
         Form::Text => trial::text(&trial),
         Form::Json => trial::json(&trial),
     };
-    io::stdout().lock().write_all(text.as_bytes()).context("can't write what came of it")?;
+    print(&text)?;
     Ok(match trial.outcome {
         Outcome::Fits => ExitCode::SUCCESS,
         Outcome::RefusedAtMmap(_) => ExitCode::from(REFUSED_AT_MMAP),
@@ -101,8 +99,7 @@ fn order(wish: &Try, file: Option<&Scrap>, here: &Here) -> anyhow::Result<Order>
             bail!("{} has pages of {}, not of {wanted}", file.directory.display(), file.page_size)
         }
         (Some(file), _) => file.page_size,
-        (None, Some(wanted)) => wanted,
-        (None, None) => here.default_page_size().context("this node has no huge pages")?,
+        (None, wanted) => here.page_size(wanted)?,
     };
     let mapping = match (file, wish.shared) {
         (Some(_), _) => Mapping::File,

@@ -68,8 +68,12 @@ fn amount(pages: Pages, size: PageSize) -> String {
     format!("{} {noun} of {size}{bytes}", pages.0)
 }
 
-fn pool(pool: Option<&Pool>, size: PageSize) -> String {
-    let Some(pool) = pool else { return format!("this node has none of {size} pages") };
+fn pool(pool: Reading<&Pool>, size: PageSize) -> String {
+    let pool = match pool {
+        Reading::Present(pool) => pool,
+        Reading::Absent => return format!("this node has none of {size} pages"),
+        Reading::Failed => return format!("of {size} pages: could not look"),
+    };
     let pages = |pages: Reading<Pages>| match pages {
         Reading::Present(pages) => pages.0.to_string(),
         Reading::Absent => "-".to_owned(),
@@ -140,7 +144,7 @@ pub fn json(trial: &Trial) -> String {
         mapping: &trial.mapping,
         pages: trial.pages.0,
         touch: trial.touch.0,
-        pool: trial.pool.as_ref().map(|pool| PoolReport {
+        pool: trial.pool.as_ref().present().map(|pool| PoolReport {
             size_pages: pages(pool.size),
             free_pages: pages(pool.free),
             reserved_pages: pages(pool.reserved),
@@ -249,7 +253,7 @@ mod tests {
             mapping: "private".to_owned(),
             pages: Pages(100),
             touch: Pages(100),
-            pool: Some(pool(500, 0)),
+            pool: Reading::Present(pool(500, 0)),
             limits: vec![LevelLimits {
                 cgroup: "/".to_owned(),
                 limit: Reading::Present(Limit::At(Bytes(64 << 21))),
@@ -278,9 +282,12 @@ mod tests {
         "]]
         .assert_eq(&text(&seed()));
         let by = RefusedBy::Pool;
-        let refused = Trial { outcome: Outcome::RefusedAtMmap(by), pool: None, ..seed() };
+        let refused =
+            Trial { outcome: Outcome::RefusedAtMmap(by), pool: Reading::Absent, ..seed() };
         let refused = text(&refused);
         assert!(refused.contains("this node has none of 2Mi pages"), "{refused}");
+        let unread = text(&Trial { pool: Reading::Failed, ..seed() });
+        assert!(unread.starts_with("Pool     of 2Mi pages: could not look\n"), "{unread}");
         assert!(refused.contains("at mmap") && refused.contains("the node's pool"), "{refused}");
         assert!(refused.lines().all(|line| line.chars().count() <= 80), "{refused}");
         let mapped = |pages| {

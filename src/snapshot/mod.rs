@@ -80,6 +80,11 @@ impl Snapshot {
         })
     }
 
+    /// What could not be looked at, and why.
+    pub fn failures(&self) -> impl Iterator<Item = (Source, &str)> {
+        self.sources.iter().filter_map(|health| Some((health.source, health.failure()?)))
+    }
+
     /// The pod that the exporter itself runs in, if that is seen. What its own probe is refused is nobody's failure.
     pub fn own_pod(&self) -> Option<&PodUid> {
         self.chain(self.own.as_ref()?.index?).find_map(|cgroup| match &*cgroup.owner {

@@ -117,4 +117,12 @@ impl SourceHealth {
     pub fn is_up(&self) -> bool {
         self.health == Health::Up
     }
+
+    /// Why not everything could be looked at, if so. That there is nothing to look at is an answer.
+    pub fn failure(&self) -> Option<&str> {
+        match &self.health {
+            Health::Down(why) if !self.is_missing => Some(why),
+            Health::Up | Health::Down(_) => None,
+        }
+    }
 }

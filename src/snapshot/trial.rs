@@ -15,8 +15,8 @@ pub struct Trial {
     pub pages: Pages,
     /// How many of them were to be touched.
     pub touch: Pages,
-    /// The node's pool before; nothing if there is none of that page size.
-    pub pool: Option<Pool>,
+    /// The node's pool of that page size before.
+    pub pool: Reading<Pool>,
     /// What limited it before, the own cgroup first.
     pub limits: Vec<LevelLimits>,
     /// Whether these are all limits that there are.

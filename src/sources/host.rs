@@ -33,6 +33,10 @@ pub(super) fn read(
 ) -> Memory {
     let path = proc.join("meminfo");
     let parsed = files.read(&path, "text", |text| Some(parse_meminfo(text)), meminfo);
+    if parsed == Reading::Absent {
+        // Every procfs has one, but for those that show processes alone (subset=pid).
+        meminfo.add(|| format!("{} does not exist", path.display()));
+    }
     let default_page_size = field(parsed.map(|(size, _)| size), "Hugepagesize", &path, meminfo);
     let hugetlb = field(parsed.map(|(_, hugetlb)| hugetlb), "Hugetlb", &path, meminfo);
 

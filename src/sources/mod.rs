@@ -148,9 +148,12 @@ impl Reader {
         let mut sources = Vec::new();
         let mut health = |source, problems| sources.push(SourceHealth::new(source, problems));
 
+        let (mut meminfo, mut vmstat) = (Problems::default(), Problems::default());
+        let memory = host::read(&self.roots.proc, &mut self.files, &mut meminfo, &mut vmstat);
+
+        let (sys, now) = (&self.roots.sys, taken.since_start);
         let mut problems = Problems::default();
-        let mut pools =
-            self.pools.read(&self.roots.sys, taken.since_start, &mut self.files, &mut problems);
+        let mut pools = self.pools.read(sys, &memory, now, &mut self.files, &mut problems);
         health(Source::Pools, problems);
 
         let mut problems = Problems::default();
@@ -158,18 +161,12 @@ impl Reader {
             health(Source::Numa, problems);
         }
 
-        let (mut meminfo, mut vmstat) = (Problems::default(), Problems::default());
-        let memory = host::read(&self.roots.proc, &mut self.files, &mut meminfo, &mut vmstat);
         health(Source::Meminfo, meminfo);
         health(Source::Vmstat, vmstat);
 
         let Aside { names, declared, mappings, probes, web_config } = aside;
-        let asked = Asked {
-            roots: &self.roots,
-            now: taken.since_start,
-            pools: &pools,
-            names: Arc::clone(&names.index),
-        };
+        let asked =
+            Asked { roots: &self.roots, now, pools: &pools, names: Arc::clone(&names.index) };
         let mut problems = Problems::default();
         let cgroups = self.cgroups.read(&asked, &mut self.files, &mut problems);
         health(Source::Cgroups, problems);

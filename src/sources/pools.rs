@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::kernel_file::KernelFiles;
 use super::parse;
-use crate::snapshot::{NumaPool, Pool, Problems, Reading};
+use crate::snapshot::{Memory, NumaPool, Pool, Problems, Reading};
 use crate::units::{NumaNode, PageSize, Pages};
 
 /// Page sizes are those that the kernel has booted with; nodes may be added to a running machine.
@@ -48,16 +48,18 @@ enum Nodes {
 }
 
 impl Pools {
-    /// All pools, smallest page size first.
+    /// All pools, smallest page size first. What meminfo says of huge pages tells a kernel that has none from a sysfs
+    /// that does not show them.
     pub(super) fn read(
         &mut self,
         sys: &Path,
+        memory: &Memory,
         now: Duration,
         files: &mut KernelFiles,
         problems: &mut Problems,
     ) -> Vec<Pool> {
         if self.listed.as_ref().is_none_or(|listed| now.saturating_sub(listed.at) >= LIST_EVERY) {
-            self.listed = Listed::list(sys, now, problems);
+            self.listed = Listed::list(sys, memory, now, problems);
         }
         let Some(listed) = &self.listed else { return Vec::new() };
         listed.odd.iter().for_each(|odd| problems.add(|| odd.clone()));
@@ -114,13 +116,19 @@ impl Pools {
 }
 
 impl Listed {
-    fn list(sys: &Path, now: Duration, problems: &mut Problems) -> Option<Self> {
+    fn list(sys: &Path, memory: &Memory, now: Duration, problems: &mut Problems) -> Option<Self> {
         let directory = sys.join("kernel/mm/hugepages");
         match page_sizes(&directory) {
             Ok((sizes, odd)) => Some(Self { at: now, sizes, odd, nodes: Nodes::list(sys) }),
             Err(error) => {
                 let at = directory.display();
-                problems.add(|| format!("can't list {at}: {error}; no pool is shown"));
+                let is_sysfs = sys.join("devices/system").is_dir();
+                let has_none = memory.default_page_size == Reading::Absent;
+                if error.kind() == io::ErrorKind::NotFound && is_sysfs && has_none {
+                    problems.add_missing(|| format!("{at} does not exist: no huge pages here"));
+                } else {
+                    problems.add(|| format!("can't list {at}: {error}; no pool is shown"));
+                }
                 None
             }
         }
@@ -149,7 +157,8 @@ impl Nodes {
 /// The same for somebody who needs them now, what is wrong with them being told elsewhere.
 pub fn read_now(sys: &Path) -> Vec<Pool> {
     let (mut files, mut problems) = (KernelFiles::default(), Problems::default());
-    Pools::default().read(sys, Duration::ZERO, &mut files, &mut problems)
+    let memory = Memory::default();
+    Pools::default().read(sys, &memory, Duration::ZERO, &mut files, &mut problems)
 }
 
 fn read_pages(files: &mut KernelFiles, path: &Path, problems: &mut Problems) -> Reading<Pages> {

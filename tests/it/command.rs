@@ -4,12 +4,27 @@ use std::process::{Command, Output};
 
 use crate::machine::Machine;
 
-fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hugetlb-exporter"))
+/// Where it is.
+pub fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_hugetlb-exporter")
+}
+
+pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    Command::new(program())
         .args(arguments)
         .envs(environment.iter().copied())
         .output()
         .expect("it runs")
+}
+
+/// The same on a machine; a path that is named holds.
+pub fn run_at(machine: &Machine, arguments: &[&str]) -> Output {
+    let name = |flag: &str| flag.split('=').next().map(str::to_owned);
+    let named: Vec<_> = arguments.iter().map(|flag| name(flag)).collect();
+    let flags = machine.flags().into_iter().filter(|flag| !named.contains(&name(flag)));
+    let flags: Vec<_> = flags.collect();
+    let all: Vec<_> = arguments.iter().copied().chain(flags.iter().map(String::as_str)).collect();
+    run(&all, &[])
 }
 
 #[track_caller]
@@ -44,14 +59,80 @@ fn a_wrong_flag_gets_one_line_that_names_it_its_value_and_the_form_expected() {
     refused(&["--log.level=loud"], &[], &["--log.level", "'loud'", "debug, info, warn, error"]);
     refused(&["report", "--output", "xml"], &[], &["--output", "'xml'", "table, json, prometheus"]);
     refused(&["--probe.target=all"], &[], &["--probe.target", "'all'", "own, scratch, off"]);
-    refused(&["try", "--pages=0"], &[], &["--pages", "'0'"]);
+    for number in ["0", "-1", "4294967296", "99999999999999999999999"] {
+        let range = "from 1 to 4294967295";
+        let value = format!("'{number}'");
+        let pages = format!("--pages={number}");
+        refused(&["try", &pages], &[], &["--pages", &value, range]);
+        let need = format!("--need-pages={number}");
+        refused(&["fit", &need], &[], &["--need-pages", &value, range]);
+    }
+    refused(&["try", "--pages=1", "--touch=-1"], &[], &["--touch", "'-1'", "from 0 to 4294967295"]);
+    refused(&["--web.listen-address=:99999"], &[], &["':99999'", "from 0 to 65535"]);
     refused(&["try", "--pages=2", "--touch=3"], &[], &["--touch 3", "--pages 2"]);
     refused(&["try", "--pages=9", "--touch=2"], &[], &["--touch 2", "neighbour", "--yes"]);
     refused(&["fit"], &[], &["--need"]);
     refused(&["fit", "--need=282MB"], &[], &["--need", "'282MB'", "512Mi"]);
+    refused(&["fit", "--need=0"], &[], &["--need", "'0'", "more than 0", "282Mi"]);
     refused(&["fit", "--need=1Gi", "--need-pages=1"], &[], &["--need", "--need-pages"]);
-    refused(&["--no-such-flag"], &[], &["--no-such-flag"]);
-    refused(&["no-such-command"], &[], &["no-such-command"]);
+}
+
+#[test]
+fn what_does_not_exist_gets_what_was_meant_and_where_all_is_listed() {
+    for (arguments, said) in [
+        (
+            &["repot"][..],
+            "unrecognized subcommand 'repot' (did you mean report?); see hugetlb-exporter --help",
+        ),
+        (
+            &["help", "repot"],
+            "unrecognized subcommand 'repot' (did you mean report?); see hugetlb-exporter --help",
+        ),
+        (&["nothing-like"], "unrecognized subcommand 'nothing-like'; see hugetlb-exporter --help"),
+        (
+            &["--poll.intervall=3s"],
+            "unexpected argument '--poll.intervall' found (did you mean --poll.interval?); see hugetlb-exporter --help",
+        ),
+        (
+            &["report", "--nmespace", "x"],
+            "unexpected argument '--nmespace' found (did you mean --namespace?); see hugetlb-exporter report --help",
+        ),
+        (
+            &["--need=282Mi"],
+            "unexpected argument '--need' found (did you mean fit --need?); see hugetlb-exporter --help",
+        ),
+        (
+            &["report", "db-0"],
+            "unexpected argument 'db-0' found; see hugetlb-exporter report --help",
+        ),
+        (
+            &["fit", "--nothing-like"],
+            "unexpected argument '--nothing-like' found; see hugetlb-exporter fit --help",
+        ),
+        (
+            &["report", "--output=tabel"],
+            "invalid value 'tabel' for '--output <OUTPUT>' [possible values: table, json, prometheus] (did you mean table?)",
+        ),
+    ] {
+        let output = run(arguments, &[]);
+        let error = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(error, format!("hugetlb-exporter: {said}\n"));
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(64), 0), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_is_had_by_its_name_too() {
+    let wrong = [("HUGETLB_EXPORTER_POLL_INTERVAL", "soon")];
+    for (word, flag) in [
+        (&["help"][..], &["--help"][..]),
+        (&["help", "report"], &["report", "--help"]),
+        (&["help", "fit"], &["fit", "--help"]),
+    ] {
+        let (word, flag) = (run(word, &wrong), run(flag, &wrong));
+        assert_eq!(word.status.code(), Some(0), "{word:?}");
+        assert!(word.stdout.len() > 500 && word.stdout == flag.stdout, "{word:?}");
+    }
 }
 
 #[test]
@@ -101,6 +182,67 @@ fn no_wrong_variable_is_in_the_way_of_the_process_that_touches() {
     refused(&["touch-child", "--mapping=none"], &[], &["--mapping", "'none'"]);
 }
 
+/// `fit` on a machine, held to every word.
+#[track_caller]
+fn fit(machine: &Machine, arguments: &[&str], code: i32, said: &str) {
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    let log_flag = format!("--termination-log={}", log.path().display());
+    let output = run_at(machine, &[&["fit", &log_flag], arguments].concat());
+    let (answer, error) = (String::from_utf8(output.stdout), String::from_utf8(output.stderr));
+    let (answer, error) = (answer.expect("text"), error.expect("text"));
+    let root = machine.root().display().to_string();
+    let told = format!("{answer}{error}").replace(&root, "ROOT");
+    assert_eq!((told.as_str(), output.status.code()), (said, Some(code)), "{arguments:?}");
+    assert_eq!(answer.is_empty(), !matches!(code, 0 | 2), "{arguments:?}: {answer}");
+    let last = std::fs::read_to_string(log.path()).expect("its last words").replace(&root, "ROOT");
+    let words = said.strip_prefix("hugetlb-exporter: ").unwrap_or(said);
+    assert_eq!(last, if code == 64 { "" } else { words }, "{arguments:?}");
+}
+
+#[test]
+fn an_amount_without_a_unit_is_bytes_or_a_unit_was_forgotten() {
+    let seed = Machine::named("seed");
+    let refused = |arguments: &[&str], said: &str| {
+        fit(&seed, arguments, 64, &format!("hugetlb-exporter: invalid value for {said}\n"));
+    };
+    refused(
+        &["--need=282"],
+        "'--need <QUANTITY>': 282 bytes are less than a page of 2Mi: did you mean 282Mi?",
+    );
+    refused(
+        &["--need=282Mi", "--limit=300"],
+        "'--limit <QUANTITY>': 300 bytes are less than a page of 2Mi: did you mean 300Mi?",
+    );
+    refused(
+        &["--need=2097152", "--pagesize=1Gi"],
+        "'--need <QUANTITY>': 2097152 bytes are less than a page of 1Gi: did you mean 2097152Mi?",
+    );
+    let fits =
+        "282Mi of 2Mi pages fit: the node's pool can give 800Mi, and no limit is in the way\n";
+    // As the downward API writes limits.hugepages-2Mi.
+    fit(&seed, &["--need=295698432", "--limit=295698432"], 0, fits);
+    fit(&seed, &["--need-pages=141", "--limit=282Mi"], 0, fits);
+    let none = "282Mi of 2Mi pages do not fit into hugepages-2Mi: 0, 282Mi too little; set it to at least 282Mi\n";
+    fit(&seed, &["--need=282Mi", "--limit=0"], 2, none);
+}
+
+#[test]
+fn nothing_fits_where_nobody_could_look() {
+    let seed = Machine::named("seed");
+    fit(
+        &seed,
+        &["--need=282Mi"],
+        1,
+        "hugetlb-exporter: can't tell whether 282Mi of 2Mi pages fit: the node's pool can give 800Mi, but not every limit is seen from here: name the pod's with --limit\n",
+    );
+    fit(
+        &seed,
+        &["--need=282Mi", "--limit=1Gi", "--path.sysfs=/nowhere"],
+        1,
+        "hugetlb-exporter: can't read the pool of 2Mi; pools: can't list /nowhere/kernel/mm/hugepages: No such file or directory (os error 2); no pool is shown\n",
+    );
+}
+
 #[test]
 fn a_port_in_use_gets_one_line_and_exit_1() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -138,55 +280,4 @@ fn a_report_names_its_node() {
     // What would command a terminal is no name.
     std::fs::write(hostname.join("hostname"), "\u{1b}[31mred\n").expect("written");
     assert!(first_line(&[], &none).starts_with("CRITICAL"));
-}
-
-#[test]
-fn a_report_says_what_it_finds_and_what_it_does_not() {
-    let seed = Machine::named("seed");
-    let mut arguments = vec!["report".to_owned()];
-    arguments.extend(seed.flags());
-    let report = |more: &[&str]| {
-        let arguments: Vec<&str> =
-            arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
-        run(&arguments, &[])
-    };
-    let table = report(&[]);
-    assert_eq!(table.status.code(), Some(2), "something will crash");
-    let text = String::from_utf8_lossy(&table.stdout);
-    assert!(text.starts_with("CRITICAL will-crash\n"), "in a pipe without colour: {text}");
-    assert!(text.contains("Set hugepages-2Mi of container postgres to at least 200Mi"), "{text}");
-    assert!(report(&["--color=always"]).stdout.starts_with(b"\x1b[1;31mCRITICAL"));
-    let json = report(&["--output=json"]).stdout;
-    assert!(String::from_utf8_lossy(&json).contains("\"limit_bytes\": 134217728"));
-    let exposition = String::from_utf8(report(&["--output=prometheus"]).stdout).expect("text");
-    assert!(exposition.contains("hugetlb_container_usage_bytes{"));
-    assert!(!exposition.contains("\nprocess_"), "node_exporter has those of its own");
-
-    for (more, code, shown) in [
-        (["--namespace=prod", "--pod=db-0"], 2, true),
-        (["--namespace=prod", "--pod=db-1"], 0, false),
-        (["--namespace=dev", "--pod=db-0"], 0, false),
-    ] {
-        let output = report(&more);
-        assert_eq!(output.status.code(), Some(code), "{more:?}");
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(text.contains("prod/db-0"), shown, "{more:?}: {text}");
-        assert!(text.contains("Huge-page pools"), "{more:?}: {text}");
-    }
-    let muted = report(&["--findings.mute-namespace=other,prod"]);
-    assert_eq!(muted.status.code(), Some(0), "nothing is said of it");
-    assert!(
-        String::from_utf8_lossy(&muted.stdout).contains("prod/db-0"),
-        "it is shown all the same"
-    );
-
-    for name in ["nothing", "no-controller"] {
-        let machine = Machine::named(name);
-        let flags = machine.flags();
-        let mut arguments = vec!["report"];
-        arguments.extend(flags.iter().map(String::as_str));
-        let output = run(&arguments, &[]);
-        assert_eq!(output.status.code(), Some(1), "{name}: it could not look");
-        assert!(String::from_utf8_lossy(&output.stdout).contains("Not seen:"));
-    }
 }

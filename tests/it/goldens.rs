@@ -2,7 +2,7 @@
 //! then read the difference.
 
 use expect_test::expect_file;
-use hugetlb_exporter::{Looking, Thresholds, findings, look, metrics, report, report::Style};
+use hugetlb_exporter::{Looking, Thresholds, findings, look, metrics, report, report::Layout};
 use std::path::Path;
 
 use crate::harness::exposition;
@@ -35,7 +35,7 @@ fn every_machine_is_shown_as_it_was() {
         expect_file![golden(&format!("{name}.json"))]
             .assert_eq(&report::json(&view).replace(&root, "ROOT"));
         expect_file![golden(&format!("{name}.txt"))]
-            .assert_eq(&report::table(&view, Style::Plain).replace(&root, "ROOT"));
+            .assert_eq(&report::table(&view, Layout::default()).replace(&root, "ROOT"));
     }
 }
 
@@ -44,11 +44,13 @@ fn the_table_fits_a_terminal() {
     for name in machine::all() {
         let machine = Machine::named(&name);
         let view = look(Looking::at(machine.roots()));
-        let table = report::table(&view, Style::Plain);
-        // What is not seen is told in sentences, which a terminal may wrap.
-        let table = table.split("\nNot seen:").next().expect("a table");
-        let widest = table.lines().map(|line| line.chars().count()).max();
-        assert!(widest <= Some(80), "{name} is {widest:?} wide:\n{table}");
+        for width in [40, 60, 80, 120, 200] {
+            let table = report::table(&view, Layout { width, ..Layout::default() });
+            // What is not seen is told in sentences, which a terminal may wrap.
+            let table = table.split("\nNot seen:").next().expect("a table");
+            let widest = table.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(width), "{name} is {widest:?} wide, not {width}:\n{table}");
+        }
     }
 }
 

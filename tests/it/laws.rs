@@ -1,6 +1,6 @@
 //! What holds for any input.
 
-use hugetlb_exporter::{Looking, look, metrics, report, report::Style};
+use hugetlb_exporter::{Looking, look, metrics, report};
 use proptest::prelude::*;
 
 use crate::machine::Machine;
@@ -34,7 +34,7 @@ proptest! {
         let machine = Machine::from_text(&spoil(&text, pick.index(usize::MAX), &escaped));
         let view = look(Looking::at(machine.roots()));
         let exposition = metrics::encode(&view);
-        let (_json, _table) = (report::json(&view), report::table(&view, Style::Plain));
+        let (_json, _table) = (report::json(&view), report::table(&view, report::Layout::default()));
         // Whatever was spoiled, the pool's size or the pod's usage is elsewhere and still right.
         let right = ["hugetlb_pool_size_bytes{pagesize=\"2Mi\"} 1048576000", "hugetlb_pool_free_bytes{pagesize=\"2Mi\"} 914358272"];
         prop_assert!(right.iter().any(|line| exposition.contains(line)), "{}", exposition);

@@ -20,6 +20,7 @@ mod command;
 mod demo;
 mod faults;
 mod manual;
+mod report;
 mod terminal;
 mod agent;
 mod alerts;

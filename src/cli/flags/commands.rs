@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::sources::parse_quantity;
-use crate::units::{Bytes, PageSize};
+use super::amount::{self, Amount};
+use crate::units::PageSize;
 
 /// How to report.
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub(in crate::cli) struct Report {
     /// Only pods of this namespace
     #[arg(long, value_name = "NAMESPACE")]
     pub(in crate::cli) namespace: Option<String>,
-    /// Only this pod
+    /// Only this pod, by its name or UID
     #[arg(long, value_name = "POD")]
     pub(in crate::cli) pod: Option<String>,
     /// When to use colours; NO_COLOR in the environment means never
@@ -37,7 +37,7 @@ pub(in crate::cli) enum Colour {
 /// The form of a report.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(in crate::cli) enum Output {
-    /// For people, 80 columns wide
+    /// For people, as wide as the terminal, or as COLUMNS in the environment says
     Table,
     /// For programs
     Json,
@@ -49,10 +49,10 @@ pub(in crate::cli) enum Output {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Try {
     /// How many pages to map
-    #[arg(long, value_name = "PAGES", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "PAGES", value_parser = amount::pages)]
     pub(in crate::cli) pages: u64,
     /// How many of them to touch; without it nothing is touched
-    #[arg(long, value_name = "PAGES")]
+    #[arg(long, value_name = "PAGES", value_parser = amount::pages_if_any)]
     pub(in crate::cli) touch: Option<u64>,
     /// Touch more than one page, though that may take pages from a neighbour under the same limit
     #[arg(long)]
@@ -105,24 +105,24 @@ pub(in crate::cli) struct DemoFlags {
 /// What is needed.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct FitWish {
-    /// How much is needed, as in a pod spec: 282Mi
+    /// How much is needed, as in a pod spec: 282Mi; without a unit it is bytes, a page at least
     #[arg(
         long,
         value_name = "QUANTITY",
-        value_parser = parse_quantity,
+        value_parser = amount::need,
         required_unless_present = "need_pages",
         conflicts_with = "need_pages"
     )]
-    pub(in crate::cli) need: Option<Bytes>,
+    pub(in crate::cli) need: Option<Amount>,
     /// How many pages are needed
-    #[arg(long, value_name = "PAGES")]
+    #[arg(long, value_name = "PAGES", value_parser = amount::pages)]
     pub(in crate::cli) need_pages: Option<u64>,
     /// The size of the pages [default: what a mapping gets that names none]
     #[arg(long, value_name = "SIZE")]
     pub(in crate::cli) pagesize: Option<PageSize>,
     /// The pod's own limit, where it can't be seen from inside: the downward API's limits.hugepages-2Mi
-    #[arg(long, value_name = "QUANTITY", value_parser = parse_quantity)]
-    pub(in crate::cli) limit: Option<Bytes>,
+    #[arg(long, value_name = "QUANTITY")]
+    pub(in crate::cli) limit: Option<Amount>,
     /// Where the kubelet looks for a container's last words
     #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
     pub(in crate::cli) termination_log: PathBuf,

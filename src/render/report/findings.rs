@@ -2,33 +2,29 @@
 
 use std::fmt::Write;
 
-use super::Style;
+use super::{Layout, Style, lines};
 use crate::assessment::{Finding, Severity};
 use crate::render::figures::nothing_found;
 
-const WIDTH: usize = 80;
-
 /// The findings, each with what to do; or that there are none, as far as all was seen.
-pub(super) fn text(findings: &[Finding], style: Style, all_seen: bool) -> String {
+pub(super) fn text(findings: &[Finding], layout: Layout<'_>, all_seen: bool) -> String {
     if findings.is_empty() {
-        return format!("{}\n", nothing_found(all_seen));
+        return lines::wrap(nothing_found(all_seen), layout.width, "", "").join("\n") + "\n";
     }
     let mut text = String::new();
     for finding in findings {
-        let severity = style.severity(finding.severity);
+        let severity = layout.style.severity(finding.severity);
         // Writing into a String cannot fail.
         let _ = writeln!(text, "{severity} {}", finding.name);
-        paragraph(&mut text, "  ", "  ", &finding.sentence);
-        paragraph(&mut text, "  To do: ", "         ", &finding.remedy);
+        let mut paragraph = |first: &str, others: &str, words: &str| {
+            for line in lines::wrap(words, layout.width, first, others) {
+                let _ = writeln!(text, "{line}");
+            }
+        };
+        paragraph("  ", "  ", &finding.sentence);
+        paragraph("  To do: ", "         ", &finding.remedy);
     }
     text
-}
-
-fn paragraph(text: &mut String, first: &str, others: &str, words: &str) {
-    let options = textwrap::Options::new(WIDTH).initial_indent(first).subsequent_indent(others);
-    for line in textwrap::wrap(words, options) {
-        let _ = writeln!(text, "{line}");
-    }
 }
 
 impl Style {
@@ -65,20 +61,24 @@ mod tests {
         }
     }
 
+    fn said(findings: &[Finding], style: Style, all_seen: bool) -> String {
+        text(findings, Layout { style, ..Layout::default() }, all_seen)
+    }
+
     #[test]
     fn it_fits_a_terminal_and_says_the_same_without_colour() {
-        let plain = text(&[finding()], Style::Plain, true);
-        assert!(plain.lines().all(|line| line.chars().count() <= WIDTH), "{plain}");
+        let plain = said(&[finding()], Style::Plain, true);
+        assert!(plain.lines().all(|line| line.chars().count() <= 80), "{plain}");
         assert!(plain.starts_with("CRITICAL will-crash\n  word"), "{plain}");
-        let coloured = text(&[finding()], Style::Coloured, true);
+        let coloured = said(&[finding()], Style::Coloured, true);
         assert_eq!(coloured.replace("\u{1b}[1;31m", "").replace("\u{1b}[0m", ""), plain);
         assert_ne!(coloured, plain);
     }
 
     #[test]
     fn nothing_found_is_no_promise_where_something_was_not_seen() {
-        assert_eq!(text(&[], Style::Plain, true), "Nothing wrong was found.\n");
-        let told = text(&[], Style::Plain, false);
+        assert_eq!(said(&[], Style::Plain, true), "Nothing wrong was found.\n");
+        let told = said(&[], Style::Plain, false);
         assert_eq!(told, "Nothing wrong was found in what could be seen.\n");
     }
 }

@@ -1,87 +1,66 @@
-//! The report for a terminal, 80 columns wide: what will crash, then who is tight, then the pools.
+//! The report for a terminal: what will crash, then who is tight, then the pools.
 
 use std::fmt::Write;
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-
-use super::{Style, findings};
+use super::layout::Rows;
+use super::{Layout, findings, lines};
 use crate::assessment::TenantSize;
 use crate::render::columns;
 use crate::render::figures::{Short, bytes, limit, show};
 use crate::render::tenants::by_danger;
-use crate::snapshot::{Health, Pool, Reading, SourceHealth};
+use crate::snapshot::{Pool, Reading, Source};
 use crate::units::Pages;
 use crate::view::View;
 
 /// The report of a view.
-pub fn table(view: &View, style: Style) -> String {
-    let all_seen = view.snapshot.sources.iter().all(SourceHealth::is_up);
+pub fn table(view: &View, layout: Layout<'_>) -> String {
+    let unseen: Vec<_> = view.snapshot.failures().collect();
+    let failed = |source| unseen.iter().any(|(failed, _)| *failed == source);
     let mut text = view.node.as_ref().map_or_else(String::new, |node| format!("Node {node}\n\n"));
-    text += &findings::text(&view.assessment.findings, style, all_seen);
-    section(
-        &mut text,
-        "Pods and their containers",
-        &tenants(view),
-        "No pod holds, was granted or was refused any.",
-    );
+    text += &findings::text(&view.assessment.findings, layout, unseen.is_empty());
+    let no_pods = match view.snapshot.hierarchy {
+        _ if failed(Source::Cgroups) => "Could not look at all cgroups.".to_owned(),
+        None => "This node has no hugetlb controller: no pod is limited or shown.".to_owned(),
+        Some(_) => format!("No pod{} holds, was granted or was refused any.", layout.whom),
+    };
+    let mut section = |heading: &str, rows: &Rows, without: &str| {
+        section(&mut text, layout.width, heading, rows, without);
+    };
+    section("Pods and their containers", &tenants(view), &no_pods);
     if !view.assessment.services.is_empty() {
-        section(&mut text, "Other users", &services(view), "");
+        section("Other users", &services(view), "");
     }
-    section(
-        &mut text,
-        "Huge-page pools of this node, in pages",
-        &pools(&view.snapshot.pools),
-        "This node has none.",
-    );
-    let problems: Vec<_> = view
-        .snapshot
-        .sources
-        .iter()
-        .filter_map(|source| match &source.health {
-            Health::Up => None,
-            Health::Down(why) => Some(format!("  {}: {why}", source.source)),
-        })
-        .collect();
-    if !problems.is_empty() {
-        let _ = write!(text, "\nNot seen:\n{}\n", problems.join("\n"));
+    let no_pools = if failed(Source::Pools) { "Could not look." } else { "This node has none." };
+    section("Huge-page pools of this node, in pages", &pools(&view.snapshot.pools), no_pools);
+    if !unseen.is_empty() {
+        text.push_str("\nNot seen:\n");
+    }
+    for (source, why) in unseen {
+        let _ = writeln!(text, "  {source}: {why}");
     }
     text
 }
 
 /// A heading, and the rows below it or what to say without any.
-fn section(text: &mut String, heading: &str, table: &Table, without: &str) {
+fn section(text: &mut String, width: usize, heading: &str, rows: &Rows, without: &str) {
     if !text.is_empty() {
         text.push('\n');
     }
-    // Writing into a String cannot fail.
-    let _ = if table.is_empty() {
-        writeln!(text, "{heading}\n  {without}")
+    let below = if rows.is_empty() {
+        lines::wrap(without, width, "  ", "  ").join("\n")
     } else {
-        writeln!(text, "{heading}\n{}", table.trim_fmt())
+        rows.text(width)
     };
+    let heading = lines::wrap(heading, width, "", "").join("\n");
+    // Writing into a String cannot fail.
+    let _ = writeln!(text, "{heading}\n{below}");
 }
 
-/// A table of columns, the first `left` of them aligned to the left.
-fn with_columns(header: &[&str], left: usize) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(80);
-    table.set_header(header);
-    for column in table.column_iter_mut().skip(left) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
-}
-
-fn pools(pools: &[Pool]) -> Table {
-    let mut table = with_columns(
-        &["page size", "node", "total", "free", "reserved", "available", "surplus"],
-        2,
-    );
+fn pools(pools: &[Pool]) -> Rows {
+    let heads = ["page size", "node", "total", "free", "reserved", "available", "surplus"];
+    let mut rows = Rows::new(&heads, 2);
     for pool in pools {
-        table.add_row([
+        rows.add([
             pool.page_size.to_string(),
             "all".to_owned(),
             pages(pool.size),
@@ -94,57 +73,49 @@ fn pools(pools: &[Pool]) -> Table {
         for part in pool.nodes.iter().filter(|_| pool.nodes.len() > 1) {
             let (total, free, surplus) = (pages(part.size), pages(part.free), pages(part.surplus));
             let node = part.node.to_string();
-            table.add_row([
-                String::new(),
-                node,
-                total,
-                free,
-                String::new(),
-                String::new(),
-                surplus,
-            ]);
+            rows.add([String::new(), node, total, free, String::new(), String::new(), surplus]);
         }
     }
-    table
+    rows
 }
 
-fn of_tenants(who: &str) -> Table {
+fn of_tenants(who: &'static str) -> Rows {
     let words = columns::TENANT.map(|column| column.word);
-    with_columns(&[&[who], &words[..]].concat(), 2)
+    Rows::new(&[&[who], &words[..]].concat(), 2)
 }
 
-fn tenants(view: &View) -> Table {
-    let mut table = of_tenants("pod / container");
+fn tenants(view: &View) -> Rows {
+    let mut rows = of_tenants("pod / container");
     for pod in by_danger(view) {
-        add_tenant(&mut table, &pod.name(), pod.sizes, |size| pod.short(size));
+        add_tenant(&mut rows, &pod.name(), pod.sizes, |size| pod.short(size));
         for container in &pod.containers {
             let name = format!("  {}", container.identity.container);
-            add_tenant(&mut table, &name, &container.sizes, Short::of);
+            add_tenant(&mut rows, &name, &container.sizes, Short::of);
         }
     }
-    table
+    rows
 }
 
-fn services(view: &View) -> Table {
-    let mut table = of_tenants("cgroup");
+fn services(view: &View) -> Rows {
+    let mut rows = of_tenants("cgroup");
     for service in &view.assessment.services {
-        add_tenant(&mut table, &service.cgroup, &service.sizes, Short::of);
+        add_tenant(&mut rows, &service.cgroup, &service.sizes, Short::of);
     }
-    table
+    rows
 }
 
 /// A row for each page size, the name on the first.
 fn add_tenant(
-    table: &mut Table,
+    rows: &mut Rows,
     name: &str,
     sizes: &[TenantSize],
     short: impl Fn(&TenantSize) -> Short,
 ) {
     if sizes.is_empty() {
-        table.add_row([name]);
+        rows.add([name.to_owned()]);
     }
     for (index, size) in sizes.iter().enumerate() {
-        table.add_row([
+        rows.add([
             if index == 0 { name.to_owned() } else { String::new() },
             size.page_size.to_string(),
             limit(size.limit),

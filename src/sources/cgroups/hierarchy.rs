@@ -16,6 +16,7 @@ use std::path::Path;
 
 use procfs::process::MountInfo;
 
+use super::corner;
 use crate::snapshot::{CgroupVersion, Health, Hierarchy, Problems};
 use crate::sources::Roots;
 
@@ -32,8 +33,14 @@ pub(super) fn find(roots: &Roots, problems: &mut Problems) -> Option<Hierarchy> 
             (mounted?, "no mounted cgroup hierarchy has the hugetlb controller".to_owned())
         }
     };
-    let found = candidates.into_iter().find(|hierarchy| has_hugetlb(hierarchy, &mut unread));
+    let found = candidates.iter().find(|hierarchy| has_hugetlb(hierarchy, &mut unread)).cloned();
     if found.is_none() {
+        // Perhaps the controller is not passed down to it.
+        if let Some(widest) = candidates.iter().find(|hierarchy| corner::is_unified(hierarchy))
+            && corner::is_corner(widest)
+        {
+            unread.add(|| corner::complaint(widest));
+        }
         match unread.into_health() {
             Health::Up => problems.add_missing(|| format!("{none}: no pod is limited or shown")),
             Health::Down(why) => problems.add(|| format!("no hugetlb controller is seen: {why}")),
@@ -46,6 +53,8 @@ pub(super) fn find(roots: &Roots, problems: &mut Problems) -> Option<Hierarchy> 
 fn below_directory(directory: &Path, unread: &mut Problems) -> Vec<Hierarchy> {
     if let Err(error) = fs::read_dir(directory) {
         unread.add(|| format!("can't read {}: {error}", directory.display()));
+    } else if !is_cgroup_file_system(directory) {
+        unread.add(|| format!("{} is no cgroup file system", directory.display()));
     }
     let candidates = [
         (CgroupVersion::V2, directory.to_owned()),
@@ -54,6 +63,15 @@ fn below_directory(directory: &Path, unread: &mut Problems) -> Vec<Hierarchy> {
         (CgroupVersion::V2, directory.join("unified")),
     ];
     candidates.into_iter().map(|(version, root)| Hierarchy { version, root }).collect()
+}
+
+/// Whether a directory, or one below it (v1 has a mount for each controller), has the files of a cgroup.
+fn is_cgroup_file_system(directory: &Path) -> bool {
+    let is_cgroup = |at: &Path| {
+        ["cgroup.controllers", "cgroup.procs"].iter().any(|file| at.join(file).exists())
+    };
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    is_cgroup(directory) || entries.filter_map(Result::ok).any(|entry| is_cgroup(&entry.path()))
 }
 
 /// What is mounted that may be it; nothing where that can't be read.

@@ -1,5 +1,6 @@
 //! The hugetlb cgroups.
 
+mod corner;
 mod cpuset;
 mod discover;
 mod hierarchy;
@@ -43,6 +44,8 @@ pub(super) struct Cgroups {
     /// Looked for whenever the hierarchy is.
     own: Option<Own>,
     tree: Option<Tree>,
+    /// Whether the hierarchy is but a container's corner of it.
+    in_corner: bool,
     /// Whether the kernel keeps the sums, and notifies: on a copy nothing does.
     is_kernels: bool,
     /// Why there are no notifications, if they are wanted.
@@ -107,6 +110,11 @@ impl Cgroups {
             self.find(asked, problems);
             self.read_known(asked, files, problems);
         }
+        if let Some(hierarchy) = self.hierarchy.as_ref().filter(|_| self.in_corner) {
+            problems.add(|| corner::complaint(hierarchy));
+            // A kubelet may yet make its cgroups there.
+            self.in_corner = corner::is_corner(hierarchy);
+        }
         self.show(asked)
     }
 
@@ -154,6 +162,7 @@ impl Cgroups {
     fn find(&mut self, asked: &Asked<'_>, problems: &mut Problems) {
         let found = hierarchy::find(asked.roots, problems);
         let own = Own::find(asked.roots);
+        self.in_corner = found.as_ref().is_some_and(corner::is_corner);
         if let Some(tree) = self.tree.as_mut().filter(|tree| tree.len() > 0)
             && found == self.hierarchy
         {

@@ -18,7 +18,7 @@ pub struct KubeletUrl {
 /// A text that is no kubelet's URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected `https://HOST:PORT` or, for the read-only port, `http://HOST:PORT`; an IPv6 address in brackets"
+    "expected `https://HOST:PORT` or, for the read-only port, `http://HOST:PORT`; an IPv6 address in brackets, the port from 1 to 65535"
 )]
 pub struct InvalidKubeletUrl;
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 use hugetlb_exporter::fuzzing::kernel_files;
-use hugetlb_exporter::{Looking, Thresholds, look, metrics, page, report, report::Style};
+use hugetlb_exporter::{Looking, Thresholds, look, metrics, page, report};
 
 use crate::exposition::{self, Exposition};
 use crate::machine::{Machine, unescape};
@@ -36,10 +36,12 @@ pub fn node(bytes: &[u8]) {
     assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{json}");
     let page = page::status(&view, "/metrics", page::Refresh::On);
     assert!(page.ends_with("</html>"), "{page}");
-    let table = report::table(&view, Style::Plain);
-    // What is anyone's to write must not command a terminal.
-    let commands = |c: char| c.is_control() && c != '\n';
-    assert!(!table.contains(commands), "{table:?}");
+    for width in [1, 40, 80] {
+        let table = report::table(&view, report::Layout { width, ..report::Layout::default() });
+        // What is anyone's to write must not command a terminal.
+        let commands = |c: char| c.is_control() && c != '\n';
+        assert!(!table.contains(commands), "{table:?}");
+    }
 }
 
 /// Prometheus takes it as it is, and every line of it is one sample of its own, whatever the labels hold.

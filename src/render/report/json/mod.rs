@@ -118,6 +118,8 @@ fn seconds(time: SystemTime) -> Option<f64> {
 struct SourceReport {
     source: String,
     up: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    missing: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
@@ -127,5 +129,6 @@ fn source(source: &SourceHealth) -> SourceReport {
         Health::Up => None,
         Health::Down(why) => Some(why.clone()),
     };
-    SourceReport { source: source.source.to_string(), up: source.is_up(), problem }
+    let (name, up, missing) = (source.source.to_string(), source.is_up(), source.is_missing);
+    SourceReport { source: name, up, missing, problem }
 }

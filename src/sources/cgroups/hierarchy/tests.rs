@@ -124,23 +124,60 @@ fn no_controller_is_said_once_and_plainly() {
     assert!(Machine::new().find(None).expect_err("nothing").contains("proc/self/mountinfo"));
 }
 
+fn is_missing(machine: &Machine, cgroup: Option<&str>) -> bool {
+    let mut problems = Problems::default();
+    let found = find(&machine.roots(cgroup), &mut problems);
+    assert!(found.is_none());
+    SourceHealth::new(Source::Cgroups, problems).is_missing
+}
+
 #[test]
 fn what_could_not_be_looked_at_is_not_missing() {
-    let is_missing = |machine: &Machine, cgroup: Option<&str>| {
-        let mut problems = Problems::default();
-        let found = find(&machine.roots(cgroup), &mut problems);
-        assert!(found.is_none());
-        SourceHealth::new(Source::Cgroups, problems).is_missing
-    };
     let machine = Machine::new().v2("sys/fs/cgroup", "cpu\n").mounts(&[PURE_V2]);
     assert!(is_missing(&machine, None) && is_missing(&machine, Some("sys/fs/cgroup")));
     assert!(!is_missing(&machine, Some("a/wrong/path")));
+    assert!(!is_missing(&machine, Some("proc")), "no cgroup file system");
     assert!(!is_missing(&Machine::new(), None), "without mountinfo");
     assert!(!is_missing(&Machine::new().mounts(&["22 1 0:4 / /proc rw - proc proc rw"]), None));
     assert!(is_missing(&Machine::new().mounts(&[V1_MEMORY]), None));
     // A directory in place of a file can't be read by root either.
     let machine = Machine::new().file("sys/fs/cgroup/cgroup.controllers/x", "").mounts(&[PURE_V2]);
     assert!(!is_missing(&machine, None) && !is_missing(&machine, Some("sys/fs/cgroup")));
+}
+
+#[test]
+fn a_controller_that_a_corner_was_not_given_is_not_missing() {
+    let corner = || {
+        let machine = Machine::new().v2("sys/fs/cgroup", "cpu\n").mounts(&[PURE_V2]);
+        machine.file("sys/fs/cgroup/cgroup.events", "populated 1\n")
+    };
+    for cgroup in [None, Some("sys/fs/cgroup")] {
+        assert!(!is_missing(&corner(), cgroup));
+        let why = corner().find(cgroup).expect_err("nothing");
+        assert!(why.contains("/sys/fs/cgroup is a container's corner"), "{why}");
+        let node = corner().file("sys/fs/cgroup/kubelet.slice/cpu.max", "max\n");
+        assert!(is_missing(&node, cgroup), "a node of kind");
+    }
+    let host = "99 23 0:26 /../../.. ROOT/host/cgroup ro - cgroup2 cgroup2 rw";
+    let seen = corner().v2("host/cgroup", "cpu\n").mounts(&[PURE_V2, host]);
+    assert!(is_missing(&seen, None), "the host's shows all");
+}
+
+#[test]
+fn corners_are_told_from_hierarchies() {
+    let at = |version, machine: &Machine| {
+        corner::is_corner(&Hierarchy { version, root: machine.0.path().join("at") })
+    };
+    let (v1, v2) = (CgroupVersion::V1, CgroupVersion::V2);
+    let root = Machine::new().v2("at", "hugetlb\n").file("at/cgroup.procs", "1\n");
+    assert!(!at(v2, &root));
+    assert!(at(v2, &root.file("at/cgroup.events", "populated 1\n")));
+    let below = Machine::new().v1("at").file("at/cgroup.procs", "1\n");
+    assert!(at(v1, &below));
+    assert!(!at(v1, &below.file("at/release_agent", "\n")));
+    let below = Machine::new().v1("at").file("at/cgroup.procs", "1\n");
+    assert!(!at(v1, &below.v1("at/kubepods")), "a node of kind");
+    assert!(!at(v1, &Machine::new().v1("at")), "a recording of little else");
 }
 
 #[test]
