@@ -117,6 +117,27 @@ fn the_story_begins_when_somebody_looks() {
 }
 
 #[test]
+fn the_readme_shows_what_report_says_of_it() {
+    let mut demo = Demo::start(&["--seconds=60", "--once"]);
+    wait_for("the warning", || demo.has_said("The agent warns").then_some(()));
+    let entry = fs::read_dir(demo.temporary.path()).expect("it").next().expect("its files");
+    let root = entry.expect("a directory").path();
+    let below = |flag: &str, path: &str| format!("--path.{flag}={}", root.join(path).display());
+    let report = Command::new(env!("CARGO_BIN_EXE_hugetlb-exporter"))
+        .args(["report", "--node.name=node-1"])
+        .args([below("procfs", "proc"), below("sysfs", "sys")])
+        .args([below("pod-logs", "var/log/pods"), below("container-logs", "var/log/containers")])
+        .output()
+        .expect("it runs");
+    assert_eq!(report.status.code(), Some(2), "something will crash");
+    let said = String::from_utf8(report.stdout).expect("text");
+    let readme = fs::read_to_string(testkit::project().join("README.md")).expect("the README");
+    assert!(readme.contains(&said), "the README does not show:\n{said}");
+    demo.interrupt();
+    demo.end();
+}
+
+#[test]
 fn it_goes_on_serving_after_the_story() {
     let mut demo = Demo::start(&["--seconds=5"]);
     demo.page();

@@ -1,4 +1,57 @@
-//! The hugetlb cgroups.
+//! The hugetlb cgroups: where their hierarchy is, which there are, what their files say.
+//!
+//! The reader keeps a tree of the cgroups that have hugetlb files ([`tree`]), each with its figures as they were last read. It
+//! keeps no file and no directory open. What it keeps is a cache: a reader that has stayed for days reads what a new one
+//! would, but for the delays that this page names.
+//!
+//! # What it rests on
+//!
+//! - *Sums.* `current` and `rsvd.current` are hierarchical and never negative. While a cgroup's figure is the sum of its
+//!   children's as they were last read, those last read as zero are at zero: nobody need read them ([`prune`]).
+//! - *Counters.* On v2 `events` counts for a cgroup and all below it. While it stands still nothing was refused below it
+//!   ([`refusals`]). v1's `failcnt` counts for its own cgroup only.
+//! - *Notifications.* inotify tells of cgroups made and removed and of files written to: limits, `cgroup.subtree_control`;
+//!   on v2 also of refusals. It tells nothing of usage ([`watch`]).
+//!
+//! # A cgroup's state
+//!
+//! - *New*: for 10 s after it was found, since limits are written a moment after the directory is made.
+//! - *In use*, for each page size apart: it or one below it has pages mapped or touched, or a figure that could not be read.
+//!   Its limits are watched.
+//! - *Idle*: all others.
+//!
+//! # What a poll reads, in this order
+//!
+//! 1. The notifications. A cgroup that one is about is listed and read whole in this poll, whatever it says ([`watch`]).
+//! 2. The directories of those, and of whatever is found new below them ([`discover`]).
+//! 3. Whole, which is all files of all page sizes ([`read`]): the new; those that a notification was about; those of which a
+//!    figure failed at the last poll; and those whose turn it is. Every cgroup has its turn every 54 s ([`tree`]).
+//! 4. The counters: `events` of the outermost cgroups, and below each that moved those of its children, and so on.
+//! 5. Usage and reservation of the outermost cgroups; below each that is in use, or was until this poll, those of its children
+//!    in use; and where something is left over between its figure and their sum, those of all its children. A parent is read
+//!    before its children.
+//! 6. On v1, `failcnt` wherever a limit is finite and the pool may have a page.
+//! 7. On a machine with several NUMA nodes, which of them containers are bound to ([`cpuset`]).
+//!
+//! So a poll in which nothing happens reads three files of each outermost cgroup and size, two of each cgroup in use, and one
+//! 27th of all cgroups whole (polls being 2 s apart). A limit set by hand is read at the next poll where the cgroup is in use
+//! (1, its watch), and else in its turn, within 60 s where polls are at most 6 s apart (3). A figure that is not what it was
+//! makes a new snapshot; else the last one is handed out again ([`shown`]).
+//!
+//! # When that is not enough
+//!
+//! - *The queue of notifications overflowed*: that counts as a notification about every cgroup. The poll that learns of it
+//!   lists and reads everything.
+//! - *No inotify, or something could not be watched* (`fs.inotify.max_user_watches`): every poll lists and reads everything,
+//!   and tries to watch it, until all is watched.
+//! - *Not the kernel's file system* (a copy of it): the same, without watching. Nothing keeps the sums there.
+//! - *Once an hour* everything is listed and read, in case a notification was lost without a trace.
+//! - *A cgroup went away while it was read* (ENOENT, ENODEV): it is dropped, and its parent is listed at the next poll. The
+//!   same where a controller was withdrawn by hand (`-hugetlb`): at once where pages are in use, and else in its turn.
+//! - *A file could not be read or understood*: its figure is `Failed`, the source is down and says why, and the cgroup is
+//!   read whole at every poll until it can. A figure that failed proves nothing: not that a sum is right.
+//! - *Figures change while they are read.* A page touched after its pod was read and before its container was is missed by
+//!   this poll and found by the next: whoever is found in use puts those above it in use, whatever was read of them.
 
 mod corner;
 mod cpuset;
