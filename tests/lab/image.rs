@@ -155,7 +155,11 @@ fn config(lab: &Lab, image: &Value, pod: &Value, place: &Place<'_>) -> Value {
     let mut environment = strings(&image["Env"]);
     environment.push("KUBERNETES_SERVICE_HOST=10.96.0.1".to_owned());
     for variable in container["env"].as_array().into_iter().flatten() {
-        let [name, value] = ["name", "value"].map(|key| variable[key].as_str().expect("text"));
+        let name = variable["name"].as_str().expect("text");
+        let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
+            Some("spec.nodeName") => "lab-node",
+            other => variable["value"].as_str().unwrap_or_else(|| panic!("{name}: {other:?}")),
+        };
         environment.push(format!("{name}={value}"));
     }
     json!({
