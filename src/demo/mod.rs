@@ -1,4 +1,5 @@
-//! The demonstration: PostgreSQL maps more huge pages than its pod may touch, is killed, and is given what it needs.
+//! The demonstration: PostgreSQL maps more huge pages than its pod may touch, is killed, and is given what it needs. Then the
+//! same under a kubelet of today: its mapping is refused, and it is started again and again.
 //!
 //! The agent serves a node on which this happens: one made of files ([`replay`]), or this machine ([`real`]). [`story`]
 //! says what happens and follows what the agent serves meanwhile. What the story says must be on /metrics and on the
@@ -34,7 +35,7 @@ const FIRST_REQUEST: Duration = Duration::from_secs(30);
 const LATEST: Duration = Duration::from_secs(20);
 
 /// The story has about so many steps.
-const STEPS: u32 = 67;
+const STEPS: u32 = 92;
 
 /// What to demonstrate.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! The stage made of files: a node with one pod, as sysfs, procfs and cgroup v2 show it.
+//! The stage made of files: a node with one pod at a time, as sysfs, procfs and cgroup v2 show it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -21,8 +21,7 @@ const GRANT: u64 = 64;
 const MAPS: u64 = 140;
 const TOUCHES_AT_ONCE: u64 = 12;
 
-const UID: &str = "6f1c2a3b-4d5e-4f60-8a7b-9c0d1e2f3a4b";
-const CONTAINER: &str = "aaaaaaaa0123456789abcdef0123456789abcdef0123456789abcdef01234567";
+const NAMESPACE: &str = "prod";
 const SANDBOX: &str = "bbbbbbbb0123456789abcdef0123456789abcdef0123456789abcdef01234567";
 /// What the kubelet writes for "unlimited".
 const UNBOUNDED: u64 = 1 << 62;
@@ -41,22 +40,45 @@ pub fn run(show: Show) -> anyhow::Result<ExitCode> {
 pub struct Node {
     directory: TempDir,
     now: Figures,
+    pod: Pod,
+    /// Containers made so far, each with an id of its own.
+    containers: u32,
+    /// Refusals of the node's containers, and of the pod's, also of those that are gone.
+    refused_on_node: u64,
+    refused_in_pod: u64,
 }
+
+/// A pod, and what its kubelet limits.
+struct Pod {
+    name: &'static str,
+    uid: &'static str,
+    limits_reservations: bool,
+}
+
+const FIRST: Pod =
+    Pod { name: "db-0", uid: "6f1c2a3b-4d5e-4f60-8a7b-9c0d1e2f3a4b", limits_reservations: false };
+
+/// Made by a kubelet of 1.29 or newer.
+const SECOND: Pod =
+    Pod { name: "db-1", uid: "7a2d3b4c-5e6f-4071-9b8c-0d1e2f3a4b5c", limits_reservations: true };
+
+/// Before the database has started.
+const AT_FIRST: Figures =
+    Figures { limit: GRANT, reserved: 0, used: 0, refusals: 0, pool_free: POOL, pool_reserved: 0 };
 
 impl Node {
     /// A node on which nothing has happened yet.
     pub fn make() -> anyhow::Result<Self> {
-        let now = Figures {
-            limit: GRANT,
-            reserved: 0,
-            used: 0,
-            refusals: 0,
-            pool_free: POOL,
-            pool_reserved: 0,
+        let node = Self {
+            directory: directory()?,
+            now: AT_FIRST,
+            pod: FIRST,
+            containers: 1,
+            refused_on_node: 0,
+            refused_in_pod: 0,
         };
-        let node = Self { directory: directory()?, now };
         node.write_what_stays()?;
-        node.write()?;
+        node.make_pod()?;
         Ok(node)
     }
 
@@ -97,11 +119,15 @@ impl Node {
         write(&self.pools()[0], "nr_overcommit_hugepages", 0)?;
         for cgroup in self.tiers() {
             write(&cgroup, "hugetlb.2MB.max", UNBOUNDED)?;
-        }
-        for cgroup in self.cgroups() {
             write(&cgroup, "hugetlb.2MB.rsvd.max", "max")?;
         }
-        let sandbox = self.pod().join(format!("cri-containerd-{SANDBOX}.scope"));
+        fs::create_dir_all(self.below("var/log/containers"))?;
+        Ok(())
+    }
+
+    /// The pod, with its sandbox and its first container.
+    fn make_pod(&self) -> anyhow::Result<()> {
+        let sandbox = self.pod_cgroup().join(format!("cri-containerd-{SANDBOX}.scope"));
         for (name, value) in [
             ("current", "0"),
             ("max", "max"),
@@ -112,26 +138,50 @@ impl Node {
         ] {
             write(&sandbox, &format!("hugetlb.2MB.{name}"), value)?;
         }
-        let log = format!("var/log/pods/prod_db-0_{UID}/postgres");
-        fs::create_dir_all(self.below(&log))?;
-        fs::create_dir_all(self.below("var/log/containers"))?;
-        let link = self.below(&format!("var/log/containers/db-0_prod_postgres-{CONTAINER}.log"));
-        symlink(format!("/{log}/0.log"), link)?;
-        Ok(())
+        fs::create_dir_all(self.log_directory().join("postgres"))?;
+        self.link_log()?;
+        self.write()
+    }
+
+    fn link_log(&self) -> anyhow::Result<()> {
+        let Pod { name, uid, .. } = self.pod;
+        let log = format!("/var/log/pods/{NAMESPACE}_{name}_{uid}/postgres/{}.log", self.containers);
+        Ok(symlink(log, self.log_link())?)
+    }
+
+    fn log_directory(&self) -> PathBuf {
+        let Pod { name, uid, .. } = self.pod;
+        self.below(&format!("var/log/pods/{NAMESPACE}_{name}_{uid}"))
+    }
+
+    fn log_link(&self) -> PathBuf {
+        let Pod { name, .. } = self.pod;
+        let id = self.container_id();
+        self.below(&format!("var/log/containers/{name}_{NAMESPACE}_postgres-{id}.log"))
     }
 
     /// What it does.
     fn write(&self) -> anyhow::Result<()> {
         let Figures { limit, reserved, used, refusals, pool_free, pool_reserved } = self.now;
-        for cgroup in self.cgroups() {
+        let [kubepods, burstable] = self.tiers();
+        for (cgroup, refused, local) in [
+            (kubepods, self.refused_on_node, 0),
+            (burstable, self.refused_on_node, 0),
+            (self.pod_cgroup(), self.refused_in_pod, 0),
+            (self.container(), refusals, refusals),
+        ] {
             write(&cgroup, "hugetlb.2MB.rsvd.current", reserved * PAGE)?;
             write(&cgroup, "hugetlb.2MB.current", used * PAGE)?;
-            write(&cgroup, "hugetlb.2MB.events", format!("max {refusals}"))?;
-            let local = if cgroup == self.container() { refusals } else { 0 };
+            write(&cgroup, "hugetlb.2MB.events", format!("max {refused}"))?;
             write(&cgroup, "hugetlb.2MB.events.local", format!("max {local}"))?;
         }
-        for cgroup in [self.pod(), self.container()] {
+        for cgroup in [self.pod_cgroup(), self.container()] {
             write(&cgroup, "hugetlb.2MB.max", limit * PAGE)?;
+            if self.pod.limits_reservations {
+                write(&cgroup, "hugetlb.2MB.rsvd.max", limit * PAGE)?;
+            } else {
+                write(&cgroup, "hugetlb.2MB.rsvd.max", "max")?;
+            }
             let used = used * PAGE;
             write(&cgroup, "hugetlb.2MB.numa_stat", format!("total={used} N0={used}"))?;
         }
@@ -153,18 +203,24 @@ impl Node {
         [kubepods, burstable]
     }
 
-    fn pod(&self) -> PathBuf {
+    fn pod_cgroup(&self) -> PathBuf {
         let [_, burstable] = self.tiers();
-        burstable.join(format!("kubepods-burstable-pod{}.slice", UID.replace('-', "_")))
+        burstable.join(format!("kubepods-burstable-pod{}.slice", self.pod.uid.replace('-', "_")))
     }
 
     fn container(&self) -> PathBuf {
-        self.pod().join(format!("cri-containerd-{CONTAINER}.scope"))
+        self.pod_cgroup().join(format!("cri-containerd-{}.scope", self.container_id()))
     }
 
-    fn cgroups(&self) -> [PathBuf; 4] {
-        let [kubepods, burstable] = self.tiers();
-        [kubepods, burstable, self.pod(), self.container()]
+    fn container_id(&self) -> String {
+        format!("{:08x}aaaaaaaa0123456789abcdef0123456789abcdef0123456789abcdef", self.containers)
+    }
+
+    /// Its container was refused pages once more.
+    fn refuse(&mut self) {
+        self.now.refusals += 1;
+        self.refused_in_pod += 1;
+        self.refused_on_node += 1;
     }
 
     fn maps_and_has_touched(&mut self, touched: u64) -> anyhow::Result<()> {
@@ -182,7 +238,11 @@ impl Stage for Node {
     }
 
     fn namespace(&self) -> &'static str {
-        "prod"
+        NAMESPACE
+    }
+
+    fn pod(&self) -> &'static str {
+        self.pod.name
     }
 
     fn figures(&self) -> anyhow::Result<Figures> {
@@ -201,7 +261,7 @@ impl Stage for Node {
     }
 
     fn recover(&mut self, _: &Pace) -> anyhow::Result<Option<String>> {
-        self.now.refusals += 1;
+        self.refuse();
         self.maps_and_has_touched(TOUCHES_AT_ONCE)?;
         Ok(None)
     }
@@ -209,6 +269,27 @@ impl Stage for Node {
     fn set_limit(&mut self, pages: u64) -> anyhow::Result<()> {
         self.now.limit = pages;
         self.write()
+    }
+
+    fn make_second_pod(&mut self) -> anyhow::Result<()> {
+        fs::remove_dir_all(self.pod_cgroup())?;
+        fs::remove_file(self.log_link())?;
+        fs::remove_dir_all(self.log_directory())?;
+        (self.now, self.pod, self.refused_in_pod) = (AT_FIRST, SECOND, 0);
+        self.containers += 1;
+        self.make_pod()
+    }
+
+    fn start_refused(&mut self, _: &Pace) -> anyhow::Result<Option<String>> {
+        fs::remove_dir_all(self.container())?;
+        fs::remove_file(self.log_link())?;
+        self.containers += 1;
+        self.now.refusals = 0;
+        self.link_log()?;
+        self.write()?;
+        self.refuse();
+        self.write()?;
+        Ok(None)
     }
 }
 

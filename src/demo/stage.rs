@@ -1,4 +1,4 @@
-//! Where the story happens: a pod with one database.
+//! Where the story happens: a pod with one database, and then another.
 
 use super::pace::Pace;
 
@@ -26,8 +26,10 @@ pub struct Figures {
 pub trait Stage {
     /// What to call the database.
     fn database(&self) -> &'static str;
-    /// The namespace of the pod, which is called `db-0`; its container is `postgres`.
+    /// The namespace of the pod; its container is `postgres`.
     fn namespace(&self) -> &'static str;
+    /// The name of the pod.
+    fn pod(&self) -> &'static str;
     /// The figures now.
     fn figures(&self) -> anyhow::Result<Figures>;
     /// Starts the database; it has mapped its huge pages when this returns.
@@ -36,6 +38,12 @@ pub trait Stage {
     fn work(&mut self, mebibytes: u64) -> anyhow::Result<bool>;
     /// Starts it again after it was killed; returns what it says of that, if anything.
     fn recover(&mut self, pace: &Pace) -> anyhow::Result<Option<String>>;
-    /// Sets the limit of pod and container, in pages.
+    /// Sets the limit of pod and container, in pages; of the second pod its reservation limit, too.
     fn set_limit(&mut self, pages: u64) -> anyhow::Result<()>;
+    /// Ends the database, removes its pod, and makes another as a kubelet of 1.29 or newer does: with the limit that the first
+    /// one had to begin with, and with the same reservation limit.
+    fn make_second_pod(&mut self) -> anyhow::Result<()>;
+    /// Starts the database in a container made for it, as the kubelet does, and waits until it has ended, since its mapping was
+    /// refused; returns what it says of that, if anything.
+    fn start_refused(&mut self, pace: &Pace) -> anyhow::Result<Option<String>>;
 }

@@ -30,7 +30,11 @@ pub fn tell(
     pace.steps(6)?;
     scene.work_until_killed(granted)?;
     pace.steps(10)?;
-    scene.mend()?;
+    let needed = scene.mend()?;
+    pace.steps(6)?;
+    scene.start_until_reported(granted, needed)?;
+    pace.steps(6)?;
+    scene.mend_second(needed)?;
     pace.steps(4)?;
     Ok(())
 }
@@ -71,9 +75,9 @@ impl<S: Stage> Scene<'_, S> {
 
     /// will-crash is served with the value to set, before anything was refused.
     fn will_crash(&mut self, what: &str) -> anyhow::Result<()> {
-        let namespace = self.stage.namespace();
+        let (namespace, pod) = (self.stage.namespace(), self.stage.pod());
         self.until(what, |served, now| {
-            let finding = [("finding", "will-crash"), ("namespace", namespace), ("pod", "db-0")];
+            let finding = [("finding", "will-crash"), ("namespace", namespace), ("pod", pod)];
             let short = now.reserved.saturating_sub(now.limit);
             served.shows("hugetlb_finding", &finding, 1)?;
             served.shows("hugetlb_finding_shortfall_bytes", &finding, short * PAGE)?;
@@ -102,27 +106,24 @@ impl<S: Stage> Scene<'_, S> {
         if let Some(said) = self.stage.recover(self.pace)? {
             say(&format!("Its log: {said}"));
         }
-        let namespace = self.stage.namespace();
+        let (namespace, pod) = (self.stage.namespace(), self.stage.pod());
         self.until("the refusal", |served, now| {
             served.shows(
                 "hugetlb_container_failures_total",
                 &[("namespace", namespace)],
                 now.refusals,
             )?;
-            served.shows(
-                "hugetlb_finding",
-                &[("finding", "faults-refused"), ("pod", "db-0")],
-                1,
-            )?;
+            served.shows("hugetlb_finding", &[("finding", "faults-refused"), ("pod", pod)], 1)?;
             served.page_says("faults-refused")
         })?;
         say("The agent reports the refusal, and goes on warning.");
         self.until("the warning after the restart", |served, _| {
-            served.shows("hugetlb_finding", &[("finding", "will-crash"), ("pod", "db-0")], 1)
+            served.shows("hugetlb_finding", &[("finding", "will-crash"), ("pod", pod)], 1)
         })
     }
 
-    fn mend(&mut self) -> anyhow::Result<()> {
+    /// Sets the value that the warning named, and returns it.
+    fn mend(&mut self) -> anyhow::Result<u64> {
         let Figures { reserved, .. } = self.stage.figures()?;
         self.stage.set_limit(reserved)?;
         let value = mebibytes(reserved);
@@ -145,7 +146,53 @@ impl<S: Stage> Scene<'_, S> {
         say(&format!(
             "It uses {used} of {value} and is healthy: full is no warning. The refusal is shown for 15 minutes."
         ));
+        Ok(reserved)
+    }
+
+    /// The same under a kubelet of today: the mapping is refused, and the container starts again and again.
+    fn start_until_reported(&mut self, granted: u64, needed: u64) -> anyhow::Result<()> {
+        self.stage.make_second_pod()?;
+        let (database, pod, namespace) =
+            (self.stage.database(), self.stage.pod(), self.stage.namespace());
+        let [granted, needed] = [granted, needed].map(mebibytes);
+        say(&format!(
+            "{pod} is made by a kubelet of 1.29 or newer, which limits what is mapped, too: {granted} again."
+        ));
+        self.until("the second pod", |served, _| served.no_finding("will-crash"))?;
+        let said = self.stage.start_refused(self.pace)?;
+        say(&format!(
+            "{database} maps {needed}: mmap is refused, and it ends. It is started again, and again."
+        ));
+        if let Some(said) = said {
+            say(&format!("Its log: {said}"));
+        }
+        for _ in 0..3 {
+            self.pace.steps(3)?;
+            self.stage.start_refused(self.pace)?;
+        }
+        self.until("the refused start", |served, _| {
+            let finding = [("finding", "mapping-refused"), ("namespace", namespace), ("pod", pod)];
+            served.shows("hugetlb_finding", &finding, 1)?;
+            served.no_finding_of("faults-refused", pod)?;
+            served.page_says("mapping-refused")
+        })?;
+        say(
+            "The agent reports it once, however often it is started: nobody was killed, and nobody has a database.",
+        );
         Ok(())
+    }
+
+    fn mend_second(&mut self, needed: u64) -> anyhow::Result<()> {
+        self.stage.set_limit(needed)?;
+        self.stage.start(self.pace)?;
+        let value = mebibytes(needed);
+        say(&format!("hugepages-2Mi is set to {value}. It starts."));
+        self.until("the database that has started", |served, now| {
+            if now.reserved != needed {
+                return Err(format!("it has mapped {}", mebibytes(now.reserved)));
+            }
+            served.no_finding("will-crash")
+        })
     }
 
     /// Waits until what is served is right, and its figures are the kernel's.
@@ -163,7 +210,7 @@ impl<S: Stage> Scene<'_, S> {
                 .map_err(|error| format!("{error:#}"))
                 .and_then(|served| {
                     let now = stage.figures().map_err(|error| format!("{error:#}"))?;
-                    served.has_figures(stage.namespace(), &now)?;
+                    served.has_figures([stage.namespace(), stage.pod()], &now)?;
                     is_right(&served, &now)
                 });
             last.is_ok().then_some(())
@@ -176,8 +223,8 @@ impl<S: Stage> Scene<'_, S> {
 }
 
 impl Served {
-    fn has_figures(&self, namespace: &str, now: &Figures) -> Result<(), String> {
-        let container = [("namespace", namespace), ("pod", "db-0"), ("container", "postgres")];
+    fn has_figures(&self, [namespace, pod]: [&str; 2], now: &Figures) -> Result<(), String> {
+        let container = [("namespace", namespace), ("pod", pod), ("container", "postgres")];
         let pool = [("pagesize", "2Mi")];
         self.shows("hugetlb_container_limit_bytes", &container, now.limit * PAGE)?;
         self.shows("hugetlb_container_reserved_bytes", &container, now.reserved * PAGE)?;
@@ -203,6 +250,13 @@ impl Served {
             Some(_) => {
                 Err(format!("hugetlb_finding{{finding=\"{finding}\"}} is there, expected none"))
             }
+        }
+    }
+
+    fn no_finding_of(&self, finding: &str, pod: &str) -> Result<(), String> {
+        match self.value("hugetlb_finding", &[("finding", finding), ("pod", pod)]) {
+            None => Ok(()),
+            Some(_) => Err(format!("{finding} of {pod} is there, expected none")),
         }
     }
 

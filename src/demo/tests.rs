@@ -23,6 +23,10 @@ impl Stage for Lying {
         self.node.namespace()
     }
 
+    fn pod(&self) -> &'static str {
+        self.node.pod()
+    }
+
     fn figures(&self) -> anyhow::Result<Figures> {
         self.node.figures().map(self.lie)
     }
@@ -41,6 +45,14 @@ impl Stage for Lying {
 
     fn set_limit(&mut self, pages: u64) -> anyhow::Result<()> {
         self.node.set_limit(pages)
+    }
+
+    fn make_second_pod(&mut self) -> anyhow::Result<()> {
+        self.node.make_second_pod()
+    }
+
+    fn start_refused(&mut self, pace: &Pace) -> anyhow::Result<Option<String>> {
+        self.node.start_refused(pace)
     }
 }
 

@@ -15,4 +15,8 @@ pub trait Database: Send {
     fn work(&mut self, mebibytes: u64) -> anyhow::Result<bool>;
     /// Starts again after it was killed; returns what its log says of that.
     fn recover(&mut self, pod: &Pod, pace: &Pace) -> anyhow::Result<Option<String>>;
+    /// Starts, and returns when it has ended, since it could not map them; returns what its log says of that.
+    fn start_refused(&mut self, pod: &Pod, pace: &Pace) -> anyhow::Result<Option<String>>;
+    /// Ends it.
+    fn end(&mut self);
 }

@@ -59,7 +59,11 @@ impl Stage for Real {
     }
 
     fn namespace(&self) -> &'static str {
-        "demo"
+        pod::NAMESPACE
+    }
+
+    fn pod(&self) -> &'static str {
+        self.pod.name()
     }
 
     fn figures(&self) -> anyhow::Result<Figures> {
@@ -87,5 +91,15 @@ impl Stage for Real {
 
     fn set_limit(&mut self, pages: u64) -> anyhow::Result<()> {
         self.pod.set_limit(pages)
+    }
+
+    fn make_second_pod(&mut self) -> anyhow::Result<()> {
+        self.database.end();
+        self.pod.replace(GRANT)
+    }
+
+    fn start_refused(&mut self, pace: &Pace) -> anyhow::Result<Option<String>> {
+        self.pod.restart_container()?;
+        self.database.start_refused(&self.pod, pace)
     }
 }

@@ -14,8 +14,10 @@ use crate::sources::Roots;
 
 /// The lab removes what a killed run leaves: it begins with `lab-`.
 const TOP: &str = "lab-demo";
-const UID: &str = "6f1c2a3b-4d5e-4f60-8a7b-9c0d1e2f3a4b";
-const ID: &str = "db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db00";
+pub const NAMESPACE: &str = "demo";
+/// Their names and uids. The second is made by a kubelet of 1.29 or newer.
+const FIRST: (&str, &str) = ("db-0", "6f1c2a3b-4d5e-4f60-8a7b-9c0d1e2f3a4b");
+const SECOND: (&str, &str) = ("db-1", "7a2d3b4c-5e6f-4071-9b8c-0d1e2f3a4b5c");
 /// What the kubelet writes for "unlimited".
 const UNBOUNDED: u64 = 1 << 62;
 
@@ -26,21 +28,64 @@ pub struct Pod {
     logs: tempfile::TempDir,
     /// Whether we have enabled the controller for the root's children.
     enabled: bool,
+    name: &'static str,
+    uid: &'static str,
+    limits_reservations: bool,
+    /// Containers made so far, each with an id of its own.
+    containers: u32,
 }
 
 impl Pod {
     /// A Burstable pod that may touch so many pages of 2 MiB.
     pub fn make(hierarchy: &Hierarchy, limit: u64) -> anyhow::Result<Self> {
         let logs = tempfile::tempdir().context("can't make a directory")?;
-        let mut pod = Self { hierarchy: hierarchy.clone(), logs, enabled: false };
-        pod.make_cgroups(limit)?;
+        let (name, uid) = FIRST;
+        let mut pod = Self {
+            hierarchy: hierarchy.clone(),
+            logs,
+            enabled: false,
+            name,
+            uid,
+            limits_reservations: false,
+            containers: 1,
+        };
+        pod.make_cgroups()?;
+        pod.set_limit(limit)?;
         pod.make_names().context("can't make the names")?;
         Ok(pod)
     }
 
-    fn make_cgroups(&mut self, limit: u64) -> anyhow::Result<()> {
+    /// Removes it, and makes another as a kubelet of 1.29 or newer does.
+    pub fn replace(&mut self, limit: u64) -> anyhow::Result<()> {
+        cgroups::remove(&self.pod())?;
+        self.remove_names().context("can't remove the names")?;
+        (self.name, self.uid) = SECOND;
+        self.limits_reservations = true;
+        self.containers += 1;
+        self.make_cgroups()?;
+        self.set_limit(limit)?;
+        self.make_names().context("can't make the names")
+    }
+
+    /// Makes its container anew, as the kubelet does after it has ended.
+    pub fn restart_container(&mut self) -> anyhow::Result<()> {
+        let limit = self.limit()?;
+        cgroups::remove(&self.container())?;
+        self.remove_names().context("can't remove the names")?;
+        self.containers += 1;
+        self.make_cgroups()?;
+        self.set_limit(limit)?;
+        self.make_names().context("can't make the names")
+    }
+
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Those that are missing.
+    fn make_cgroups(&mut self) -> anyhow::Result<()> {
         let mut parent = self.hierarchy.root.clone();
-        for name in [TOP, "kubepods", "burstable", &format!("pod{UID}"), ID] {
+        for name in [TOP, "kubepods", "burstable", &format!("pod{}", self.uid), &self.id()] {
             if !self.hierarchy.v1 {
                 let control = parent.join("cgroup.subtree_control");
                 let on = fs::read_to_string(&control).is_ok_and(|text| text.contains("hugetlb"));
@@ -48,23 +93,37 @@ impl Pod {
                 self.enabled |= parent == self.hierarchy.root && !on;
             }
             let cgroup = parent.join(name);
-            fs::create_dir(&cgroup).with_context(|| format!("can't make {}", cgroup.display()))?;
+            fs::create_dir_all(&cgroup)
+                .with_context(|| format!("can't make {}", cgroup.display()))?;
             if ["kubepods", "burstable"].contains(&name) {
                 write(&self.limit_of(&cgroup), UNBOUNDED)?;
             }
             parent = cgroup;
         }
-        self.set_limit(limit)
+        Ok(())
     }
 
     /// As the kubelet names pods and containers below /var/log.
     fn make_names(&self) -> io::Result<()> {
-        let directory = format!("demo_db-0_{UID}/postgres");
-        fs::create_dir_all(self.logs.path().join("pods").join(&directory))?;
-        let containers = self.logs.path().join("containers");
-        fs::create_dir(&containers)?;
-        let link = containers.join(format!("db-0_demo_postgres-{ID}.log"));
-        symlink(format!("/var/log/pods/{directory}/0.log"), link)
+        fs::create_dir_all(self.log_directory().join("postgres"))?;
+        fs::create_dir_all(self.logs.path().join("containers"))?;
+        let Self { name, uid, containers, .. } = self;
+        let log = format!("/var/log/pods/{NAMESPACE}_{name}_{uid}/postgres/{containers}.log");
+        symlink(log, self.log_link())
+    }
+
+    fn remove_names(&self) -> io::Result<()> {
+        fs::remove_file(self.log_link())?;
+        fs::remove_dir_all(self.log_directory())
+    }
+
+    fn log_directory(&self) -> PathBuf {
+        self.logs.path().join(format!("pods/{NAMESPACE}_{}_{}", self.name, self.uid))
+    }
+
+    fn log_link(&self) -> PathBuf {
+        let link = format!("containers/{}_{NAMESPACE}_postgres-{}.log", self.name, self.id());
+        self.logs.path().join(link)
     }
 
     /// These roots, with the log directories that name it.
@@ -75,8 +134,13 @@ impl Pod {
 
     /// Sets what pod and container may touch, in pages.
     pub fn set_limit(&self, pages: u64) -> anyhow::Result<()> {
-        write(&self.limit_of(&self.pod()), pages * PAGE)?;
-        write(&self.limit_of(&self.container()), pages * PAGE)
+        for cgroup in [self.pod(), self.container()] {
+            write(&self.limit_of(&cgroup), pages * PAGE)?;
+            if self.limits_reservations {
+                write(&self.reservation_limit_of(&cgroup), pages * PAGE)?;
+            }
+        }
+        Ok(())
     }
 
     /// What the container may touch, in pages.
@@ -114,12 +178,21 @@ impl Pod {
         cgroup.join(if v1 { "hugetlb.2MB.limit_in_bytes" } else { "hugetlb.2MB.max" })
     }
 
+    fn reservation_limit_of(&self, cgroup: &Path) -> PathBuf {
+        let v1 = self.hierarchy.v1;
+        cgroup.join(if v1 { "hugetlb.2MB.rsvd.limit_in_bytes" } else { "hugetlb.2MB.rsvd.max" })
+    }
+
     fn pod(&self) -> PathBuf {
-        self.hierarchy.root.join(TOP).join("kubepods/burstable").join(format!("pod{UID}"))
+        self.hierarchy.root.join(TOP).join("kubepods/burstable").join(format!("pod{}", self.uid))
     }
 
     fn container(&self) -> PathBuf {
-        self.pod().join(ID)
+        self.pod().join(self.id())
+    }
+
+    fn id(&self) -> String {
+        format!("{:08x}b0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0db0", self.containers)
     }
 
     /// Removes all of it; a second time there is nothing left to remove.

@@ -12,6 +12,7 @@ use crate::host::postgres::{Cluster, Server, program};
 /// More than twice what the pod is granted.
 const SETTINGS: [&str; 2] = ["huge_pages=on", "shared_buffers=256MB"];
 const READY_WITHIN: Duration = Duration::from_secs(30);
+const LOGGED_WITHIN: Duration = Duration::from_secs(5);
 /// Each row is about 0.7 kB in the buffers.
 const ROWS_PER_MEBIBYTE: u64 = 1_500;
 
@@ -84,6 +85,21 @@ impl Database for Postgres {
         let crash = crash
             .with_context(|| format!("PostgreSQL failed, and not by SIGBUS: {}", log(server)))?;
         Ok(crash.split("LOG: ").last().map(|crash| crash.trim().to_owned()))
+    }
+
+    fn start_refused(&mut self, pod: &Pod, pace: &Pace) -> anyhow::Result<Option<String>> {
+        let mut server = Server::launch(&self.cluster, &SETTINGS, &[], &|pid| pod.add(pid))?;
+        let ended = pace.poll(READY_WITHIN, || server.ended().transpose())?;
+        ended.context("PostgreSQL does not end, though it can't have its memory")??;
+        let refusal = pace.poll(LOGGED_WITHIN, || server.log().with("could not map"))?;
+        let refusal = refusal.with_context(|| {
+            format!("PostgreSQL failed, and not by its mapping: {}", log(&server))
+        })?;
+        Ok(refusal.split("FATAL: ").last().map(|refusal| refusal.trim().to_owned()))
+    }
+
+    fn end(&mut self) {
+        self.server = None;
     }
 }
 

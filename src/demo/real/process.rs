@@ -21,6 +21,16 @@ pub struct Process {
 }
 
 impl Process {
+    /// Starts in the pod's container and maps; returns what came of that.
+    fn map(&mut self, pod: &Pod) -> anyhow::Result<Option<String>> {
+        let program = std::env::current_exe().context("can't find this program")?;
+        let mut command = tied(program);
+        let running = Toucher::start(command.args(["touch-child", "--mapping=shared"]))?;
+        let running = self.running.insert(running);
+        pod.add(running.pid())?;
+        running.order(&format!("map {MAPS}"))
+    }
+
     /// Touches so many pages more; true if it was killed.
     fn touch(&mut self, more: u64) -> anyhow::Result<bool> {
         self.touched = (self.touched + more).min(MAPS);
@@ -39,12 +49,7 @@ impl Database for Process {
     }
 
     fn start(&mut self, pod: &Pod, _: &Pace) -> anyhow::Result<()> {
-        let program = std::env::current_exe().context("can't find this program")?;
-        let mut command = tied(program);
-        let running = Toucher::start(command.args(["touch-child", "--mapping=shared"]))?;
-        let running = self.running.insert(running);
-        pod.add(running.pid())?;
-        match running.order(&format!("map {MAPS}"))?.as_deref() {
+        match self.map(pod)?.as_deref() {
             Some("mapped") => {}
             other => bail!("it could not map {MAPS} pages: {}", other.unwrap_or("killed")),
         }
@@ -59,5 +64,16 @@ impl Database for Process {
 
     fn recover(&mut self, pod: &Pod, pace: &Pace) -> anyhow::Result<Option<String>> {
         self.start(pod, pace).map(|()| None)
+    }
+
+    fn start_refused(&mut self, pod: &Pod, _: &Pace) -> anyhow::Result<Option<String>> {
+        let answer = self.map(pod)?;
+        self.running = None;
+        ensure!(answer.as_deref() != Some("mapped"), "it has mapped {MAPS} pages");
+        Ok(answer)
+    }
+
+    fn end(&mut self) {
+        self.running = None;
     }
 }
