@@ -31,7 +31,7 @@ use pools::Pools;
 pub use host::name as host_name;
 #[cfg(feature = "internals")]
 pub use kubelet::read_pods;
-pub use kubelet::{Answer, Endpoint, Kubelet, KubeletUrl, parse_quantity};
+pub use kubelet::{Answer, Endpoint, Kubelet, KubeletName, KubeletUrl, parse_quantity};
 #[cfg(feature = "internals")]
 pub use mappings::of_processes as mappings_of;
 pub use mappings::scan as scan_mappings;

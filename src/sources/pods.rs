@@ -109,7 +109,8 @@ impl Names {
             });
         }
         // The links name pods and containers alike, so the other directory alone may be closed.
-        let is_enough = matches!(containers.search, Search::Done(_)) && !containers.index.is_empty();
+        let is_enough =
+            matches!(containers.search, Search::Done(_)) && !containers.index.is_empty();
         let health = problems.into_health();
         let search = if health == Health::Up && !closed.is_empty() && !is_enough {
             Search::Closed(closed.join(", "))

@@ -56,7 +56,10 @@ fn no_source_fails_with_any_kubelets_log_directories() {
         let agent = Start::new(&machine.flags()).user(USER).go();
         let scrape = is_named(&agent);
         assert_eq!(down(&scrape), [""; 0], "kubelet {kubelet}");
-        assert_eq!(scrape.value("hugetlb_exporter_source_up", &[("source", "pod-logs")]), Some(1.0));
+        assert_eq!(
+            scrape.value("hugetlb_exporter_source_up", &[("source", "pod-logs")]),
+            Some(1.0)
+        );
         // A new search for names does not say it again.
         fs::create_dir(machine.root().join("sys/fs/cgroup/kubepods.slice/new")).expect("made");
         agent.after_polls(15.0);

@@ -9,6 +9,7 @@ mod finding;
 mod idle_grant;
 mod limit_dropped;
 mod limit_not_enforced;
+mod mute;
 mod numa_short;
 mod outside_pod_cgroup;
 mod pages_orphaned;
@@ -30,11 +31,12 @@ use super::ledger::Ledger;
 use super::{Assessment, ContainerState, Identity, PodState, TenantSize, Thresholds};
 use crate::history::History;
 use crate::identity::{Owner, PodUid};
-use crate::snapshot::{Hugetlb, Snapshot};
+use crate::snapshot::{DeclaredPod, Hugetlb, Snapshot};
 use crate::units::{Bytes, PageSize};
 
 pub use confirm::{Changes, Findings};
 pub use finding::{Figure, Finding, REQUIRED_LIMIT, SHORTFALL, Severity, Subject};
+pub use mute::MutedPod;
 
 /// All rules, the worst first; findings come in this order.
 pub const RULES: &[Rule] = &[
@@ -89,14 +91,14 @@ pub(super) struct Facts<'a> {
     assessment: &'a Assessment,
 }
 
-/// Asks every rule.
+/// Asks every rule: what is to be said, and what is muted.
 pub(super) fn find(
     snapshot: &Snapshot,
     history: &History,
     thresholds: &Thresholds,
     ledger: &Ledger,
     assessment: &Assessment,
-) -> Vec<Finding> {
+) -> (Vec<Finding>, Vec<Finding>) {
     let facts = Facts { snapshot, history, thresholds, ledger, assessment };
     let mut findings = Vec::new();
     for rule in RULES {
@@ -109,20 +111,7 @@ pub(super) fn find(
     }
     // What a rule found may be less severe than what it is for.
     findings.sort_by_key(|finding| finding.severity);
-    let is_muted = |who: &Identity| {
-        let mut muted = thresholds.muted_namespaces.iter();
-        muted.any(|namespace| **namespace == *who.namespace)
-    };
-    findings.retain(|finding| match &finding.subject {
-        Subject::Tenant(who) => !is_muted(who),
-        Subject::Node | Subject::Cgroup(_) => true,
-    });
-    for pod in assessment.pods.iter().filter(|pod| is_muted(&pod.identity)) {
-        for finding in &mut findings {
-            finding.concerned.retain(|uid| *uid != pod.identity.uid);
-        }
-    }
-    findings
+    mute::part(&facts, findings)
 }
 
 impl Rule {
@@ -205,8 +194,13 @@ impl<'a> Facts<'a> {
 
     /// What a pod's spec grants it of that size, where the kubelet has told.
     fn declared(&self, pod: &PodState, page_size: PageSize) -> Option<Bytes> {
+        Some(self.declared_pod(pod)?.limit(page_size))
+    }
+
+    /// What the kubelet has told of a pod.
+    fn declared_pod(&self, pod: &PodState) -> Option<&'a DeclaredPod> {
         let uid = PodUid::from_path(&pod.identity.uid)?;
-        Some(self.snapshot.declared.as_ref()?.pod(&uid)?.limit(page_size))
+        self.snapshot.declared.as_ref()?.pod(&uid)
     }
 
     /// The one container of a pod that holds pages of that size, if it is one alone.
