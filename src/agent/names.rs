@@ -116,6 +116,13 @@ impl Searching {
                 LogDirectory::Containers => containers,
             });
             let mut names = Names::of(&self.roots, &found.named);
+            if let Some(reason) = names.closed.as_deref().filter(|_| found.names.closed.is_none()) {
+                tracing::info!(
+                    reason,
+                    "a container without a log has no name yet; group 0 may list that directory, too \
+                     (in the chart securityContext.supplementalGroups: [0])"
+                );
+            }
             // The same names stay where they are in memory: whoever has made something of them need not do it again.
             if *names.index == *found.names.index {
                 names.index = Arc::clone(&found.names.index);

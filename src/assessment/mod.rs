@@ -23,7 +23,7 @@ use crate::snapshot::Snapshot;
 use ledger::Ledger;
 
 pub use findings::{
-    Changes, Finding, Findings, REQUIRED_LIMIT, RULES, SHORTFALL, Severity, Subject,
+    Changes, Finding, Findings, MutedPod, REQUIRED_LIMIT, RULES, SHORTFALL, Severity, Subject,
 };
 pub use fit::{Answer as FitAnswer, Wish, fit};
 pub use ledger::{FailureMode, Outlook, ShortOf, Uncertainty};
@@ -43,6 +43,8 @@ pub struct Assessment {
     pub pools: Vec<PoolState>,
     /// What somebody should know, the worst first.
     pub findings: Vec<Finding>,
+    /// What somebody knows and wants to hear nothing of, the worst first.
+    pub muted: Vec<Finding>,
 }
 
 /// What to show, and from where on it is worth saying.
@@ -56,6 +58,8 @@ pub struct Thresholds {
     pub refused_for: Duration,
     /// Namespaces of whose pods nothing is said.
     pub muted_namespaces: Vec<String>,
+    /// Pods of which nothing is said, or one thing is not.
+    pub muted_pods: Vec<MutedPod>,
 }
 
 impl Default for Thresholds {
@@ -65,6 +69,7 @@ impl Default for Thresholds {
             idle_for: Duration::from_secs(10 * 60),
             refused_for: Duration::from_secs(15 * 60),
             muted_namespaces: Vec::new(),
+            muted_pods: Vec::new(),
         }
     }
 }
@@ -147,8 +152,9 @@ pub fn assess(snapshot: &Snapshot, history: &History, thresholds: &Thresholds) -
     }
     let services = services::states(snapshot);
     let pools = pools::states(snapshot);
-    let mut assessment = Assessment { pods, containers, services, pools, findings: Vec::new() };
-    assessment.findings = findings::find(snapshot, history, thresholds, &ledger, &assessment);
+    let mut assessment = Assessment { pods, containers, services, pools, ..Assessment::default() };
+    (assessment.findings, assessment.muted) =
+        findings::find(snapshot, history, thresholds, &ledger, &assessment);
     assessment
 }
 
@@ -176,11 +182,13 @@ impl Assessment {
         let is_below = |cgroup: &str, path: &str| {
             cgroup.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
         };
-        self.findings.retain(|finding| match &finding.subject {
+        let is_of = |finding: &Finding| match &finding.subject {
             Subject::Node => true,
             Subject::Tenant(who) => who.is_of(namespace, pod),
             Subject::Cgroup(path) => cgroups.iter().any(|cgroup| is_below(cgroup, path)),
-        });
+        };
+        self.findings.retain(is_of);
+        self.muted.retain(is_of);
     }
 }
 

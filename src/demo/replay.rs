@@ -145,7 +145,8 @@ impl Node {
 
     fn link_log(&self) -> anyhow::Result<()> {
         let Pod { name, uid, .. } = self.pod;
-        let log = format!("/var/log/pods/{NAMESPACE}_{name}_{uid}/postgres/{}.log", self.containers);
+        let log =
+            format!("/var/log/pods/{NAMESPACE}_{name}_{uid}/postgres/{}.log", self.containers);
         Ok(symlink(log, self.log_link())?)
     }
 

@@ -18,7 +18,11 @@ worth knowing.
 `report` looks twice, half a second apart, and so can't know what takes time (`silent-fallback`, `idle-grant`) or came
 before it (refusals, a limit that fell); the running agent does.
 
-`--findings.mute-namespace` keeps silent about the pods of a namespace; their metrics stay.
+What somebody knows of is muted: `--findings.mute-namespace=NAMESPACE` for the pods of a namespace,
+`--findings.mute-pod=NAMESPACE/POD` for one pod, `--findings.mute-pod=NAMESPACE/POD:FINDING` for one finding of it. Where
+the kubelet is asked ([kubelet.md](kubelet.md)) the pod's own annotation does the same: `hugetlb-exporter/mute: all`, or names of
+findings, `hugetlb-exporter/mute: idle-grant,silent-fallback`. Metrics stay; `hugetlb_muted_findings` counts what is muted, and
+the page and the report list it. Whoever may annotate a pod may mute it.
 
 ";
 

@@ -22,8 +22,24 @@ pub struct DeclaredPod {
     pub limits: Vec<(PageSize, Bytes)>,
     /// What each container asked for, by its name in the spec; not of those that asked for none.
     pub asked: Vec<(String, PageSize, Bytes)>,
+    /// The same without what its resource claims add: kubelets before 1.37 do not count that.
+    pub limits_without_claims: Vec<(PageSize, Bytes)>,
+    /// The findings that its owner knows of.
+    pub acknowledged: Acknowledged,
     /// Its containers of all kinds.
     pub containers: Vec<DeclaredContainer>,
+}
+
+/// What a pod's annotation `hugetlb-exporter/mute` says: `all`, or names of findings, `idle-grant,silent-fallback`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Acknowledged {
+    /// No finding.
+    #[default]
+    Nothing,
+    /// Those.
+    These(Vec<String>),
+    /// All.
+    All,
 }
 
 /// A container as its pod's status describes it.
@@ -50,8 +66,7 @@ impl Declared {
 impl DeclaredPod {
     /// What it may touch of that size: zero where it asked for none.
     pub fn limit(&self, page_size: PageSize) -> Bytes {
-        let of_size = self.limits.iter().find(|(size, _)| *size == page_size);
-        of_size.map_or(Bytes::ZERO, |(_, limit)| *limit)
+        of_size(&self.limits, page_size)
     }
 
     /// What one of its containers asked for of that size.
@@ -61,5 +76,39 @@ impl DeclaredPod {
             .iter()
             .find(|(name, size, _)| (name.as_str(), *size) == (container, page_size));
         asked.map_or(Bytes::ZERO, |(.., bytes)| *bytes)
+    }
+
+    /// Whether a kubelet that knows this pod sets that limit, whether it counts resource claims or not.
+    pub fn allows(&self, limit: Bytes, page_size: PageSize) -> bool {
+        [&self.limits, &self.limits_without_claims]
+            .into_iter()
+            .any(|limits| of_size(limits, page_size) == limit)
+    }
+}
+
+fn of_size(limits: &[(PageSize, Bytes)], page_size: PageSize) -> Bytes {
+    let found = limits.iter().find(|(size, _)| *size == page_size);
+    found.map_or(Bytes::ZERO, |(_, limit)| *limit)
+}
+
+impl Acknowledged {
+    /// What the annotation says. A name that no finding has mutes nothing.
+    pub fn of_annotation(text: &str) -> Self {
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let names: Vec<String> = names.map(str::to_owned).collect();
+        match names.as_slice() {
+            [] => Self::Nothing,
+            names if names.iter().any(|name| name == "all") => Self::All,
+            _ => Self::These(names),
+        }
+    }
+
+    /// Whether that finding is one of them.
+    pub fn covers(&self, finding: &str) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::These(names) => names.iter().any(|name| name == finding),
+            Self::All => true,
+        }
     }
 }

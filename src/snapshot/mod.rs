@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime};
 pub use cgroup::{
     AtRefusal, Cgroup, CgroupVersion, Failures, Hierarchy, Hugetlb, NumaUsage, OwnCgroup,
 };
-pub use declared::{Declared, DeclaredContainer, DeclaredPod};
+pub use declared::{Acknowledged, Declared, DeclaredContainer, DeclaredPod};
 pub use mapping::{MappedObject, Mapping, Mappings};
 pub use pool::{BuddyAllocations, Memory, NumaPool, Pool};
 pub use probe::{

@@ -31,7 +31,7 @@ use pools::Pools;
 pub use host::name as host_name;
 #[cfg(feature = "internals")]
 pub use kubelet::read_pods;
-pub use kubelet::{Answer, Endpoint, Kubelet, KubeletUrl, parse_quantity};
+pub use kubelet::{Answer, Endpoint, Kubelet, KubeletName, KubeletUrl, parse_quantity};
 #[cfg(feature = "internals")]
 pub use mappings::of_processes as mappings_of;
 pub use mappings::scan as scan_mappings;
@@ -64,6 +64,8 @@ pub struct Names {
     pub index: Arc<NameIndex>,
     /// How it went.
     pub search: Search,
+    /// Which directory may not be listed, and why, though the other gives names.
+    pub closed: Option<String>,
 }
 
 /// Facts that take their time, as they were when they were last looked for.
@@ -98,6 +100,8 @@ pub enum Search {
     Unfinished,
     /// Neither directory exists.
     Nowhere,
+    /// What there is may not be listed: kubelets from 1.30 on close /var/log/pods to all but root, some hosts close both.
+    Closed(String),
     /// They were read, well or not.
     Done(Health),
 }
@@ -207,8 +211,12 @@ impl Search {
         let (pods, containers) = (roots.pod_logs.display(), roots.container_logs.display());
         match self {
             Self::Done(health) => Some(health),
-            Self::Unfinished | Self::Nowhere if !pods_here => None,
-            Self::Nowhere if kubelet_asked => None,
+            Self::Unfinished | Self::Nowhere | Self::Closed(_) if !pods_here => None,
+            Self::Nowhere | Self::Closed(_) if kubelet_asked => None,
+            Self::Closed(why) => Some(Health::Down(format!(
+                "{why}: pods are shown by uid, without names; the kubelet tells them, where it is asked \
+                 (--collector.kubelet, in the chart kubelet.enabled)"
+            ))),
             Self::Unfinished => {
                 Some(Health::Down(format!("{pods} and {containers} are not read yet")))
             }

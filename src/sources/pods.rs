@@ -54,7 +54,7 @@ impl LogDirectory {
     pub fn scan(self, roots: &Roots) -> Named {
         let mut index = NameIndex::default();
         let mut problems = Problems::default();
-        let exists = list(self.path(roots), &mut problems, |name, path| match self {
+        let listed = list(self.path(roots), &mut problems, |name, path| match self {
             Self::Pods => index.add_pod_directory(name),
             Self::Containers => {
                 // A link that is gone again, or no link at all, names nobody.
@@ -65,7 +65,11 @@ impl LogDirectory {
                 }
             }
         });
-        let search = if exists { Search::Done(problems.into_health()) } else { Search::Nowhere };
+        let search = match listed {
+            Listed::Yes => Search::Done(problems.into_health()),
+            Listed::Missing => Search::Nowhere,
+            Listed::Closed(why) => Search::Closed(why),
+        };
         Named { index, search }
     }
 }
@@ -80,16 +84,23 @@ impl Names {
     /// The names of both directories.
     pub fn of(roots: &Roots, [pods, containers]: &[Named; 2]) -> Self {
         let index = pods.index.clone().and(&containers.index);
-        let searches = [&pods.search, &containers.search];
-        let is_any_done = searches.iter().any(|search| matches!(search, Search::Done(_)));
         let mut problems = Problems::default();
-        for (directory, search) in LogDirectory::ALL.into_iter().zip(searches) {
-            match search {
-                Search::Done(Health::Down(problem)) => problems.add(|| problem.clone()),
+        let (mut is_any_done, mut is_any_unfinished) = (false, false);
+        let mut closed = Vec::new();
+        for (directory, named) in LogDirectory::ALL.into_iter().zip([pods, containers]) {
+            match &named.search {
+                Search::Done(health) => {
+                    is_any_done = true;
+                    if let Health::Down(problem) = health {
+                        problems.add(|| problem.clone());
+                    }
+                }
                 Search::Unfinished => {
+                    is_any_unfinished = true;
                     problems.add(|| format!("{} is not read yet", directory.path(roots).display()));
                 }
-                Search::Done(Health::Up) | Search::Nowhere => {}
+                Search::Closed(why) => closed.push(why.as_str()),
+                Search::Nowhere => {}
             }
         }
         for uid in index.disputed() {
@@ -97,25 +108,46 @@ impl Names {
                 format!("{} holds contradictory names for pod {uid}", roots.pod_logs.display())
             });
         }
-        let search = if is_any_done {
-            Search::Done(problems.into_health())
-        } else if searches.iter().any(|search| matches!(search, Search::Unfinished)) {
+        // The links name pods and containers alike, so the other directory alone may be closed.
+        let is_enough =
+            matches!(containers.search, Search::Done(_)) && !containers.index.is_empty();
+        let health = problems.into_health();
+        let search = if health == Health::Up && !closed.is_empty() && !is_enough {
+            Search::Closed(closed.join(", "))
+        } else if is_any_done {
+            Search::Done(health)
+        } else if is_any_unfinished {
             Search::Unfinished
         } else {
             Search::Nowhere
         };
-        Self { index: Arc::new(index), search }
+        let closed = closed.first().filter(|_| is_enough).map(|why| (*why).to_owned());
+        Self { index: Arc::new(index), search, closed }
     }
 }
 
-/// Calls `each` for every entry with a name that is text. False where there is no such directory.
-fn list(directory: &Path, problems: &mut Problems, mut each: impl FnMut(&str, &Path)) -> bool {
+/// How the listing of a directory went.
+enum Listed {
+    /// As far as it could be.
+    Yes,
+    /// There is no such directory.
+    Missing,
+    /// Its permissions, or those of a directory above it, keep us out.
+    Closed(String),
+}
+
+/// Calls `each` for every entry with a name that is text.
+fn list(directory: &Path, problems: &mut Problems, mut each: impl FnMut(&str, &Path)) -> Listed {
+    let failure = |error: io::Error| format!("can't list {}: {error}", directory.display());
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Listed::Missing,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Listed::Closed(failure(error));
+        }
         Err(error) => {
-            problems.add(|| format!("can't list {}: {error}", directory.display()));
-            return true;
+            problems.add(|| failure(error));
+            return Listed::Yes;
         }
     };
     for (number, entry) in entries.enumerate() {
@@ -132,10 +164,10 @@ fn list(directory: &Path, problems: &mut Problems, mut each: impl FnMut(&str, &P
                 }
             }
             Err(error) => {
-                problems.add(|| format!("can't list {}: {error}", directory.display()));
+                problems.add(|| failure(error));
                 break;
             }
         }
     }
-    true
+    Listed::Yes
 }

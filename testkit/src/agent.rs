@@ -29,6 +29,7 @@ pub struct Start {
     program: PathBuf,
     arguments: Vec<String>,
     user: Option<u32>,
+    group: Option<u32>,
     cgroup: Option<PathBuf>,
     variables: Vec<(&'static str, &'static str)>,
     tied: bool,
@@ -49,6 +50,7 @@ impl Start {
             program: program(),
             arguments,
             user: None,
+            group: None,
             cgroup: None,
             variables: Vec::new(),
             tied: false,
@@ -59,6 +61,12 @@ impl Start {
     /// As that user and group, without any privilege.
     pub fn user(mut self, id: u32) -> Self {
         self.user = Some(id);
+        self
+    }
+
+    /// With that group besides the user's own.
+    pub fn with_group(mut self, id: u32) -> Self {
+        self.group = Some(id);
         self
     }
 
@@ -96,7 +104,10 @@ impl Start {
             command = tied("sh");
             command.args(["-c", r#"echo $$ > "$0/cgroup.procs" && exec "$@""#]).arg(cgroup);
             // It takes root to get there; what is lost with that is to be asked for again.
-            command.args(self.user.map(as_user).unwrap_or_default()).arg(&program);
+            command.args(self.user.map(|id| as_user(id, None)).unwrap_or_default()).arg(&program);
+        } else if let (Some(id), Some(_)) = (self.user, self.group) {
+            command = tied("env");
+            command.args(as_user(id, self.group)).arg(&program);
         } else if let Some(id) = self.user {
             command.uid(id).gid(id);
         }
@@ -112,8 +123,9 @@ pub fn program() -> PathBuf {
 }
 
 /// What becomes another user's command, without any privilege, that ends with us.
-fn as_user(id: u32) -> Vec<String> {
-    let words = format!("setpriv --reuid={id} --regid={id} --clear-groups --pdeathsig=KILL --");
+fn as_user(id: u32, group: Option<u32>) -> Vec<String> {
+    let groups = group.map_or_else(|| "--clear-groups".to_owned(), |id| format!("--groups={id}"));
+    let words = format!("setpriv --reuid={id} --regid={id} {groups} --pdeathsig=KILL --");
     words.split(' ').map(str::to_owned).collect()
 }
 

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::DEADLINE;
-use super::tls::Authority;
+use super::tls::{Authority, Identity};
 
 /// Nobody else asks the system for a port here, so one that was given up can be had again.
 const HOST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -72,6 +72,17 @@ impl Kubelet {
         kubelet
     }
 
+    /// Starts one whose certificate names the node alone, as a kubelet makes it for itself: its file holds the certificate,
+    /// then the authority's, which was made for it.
+    pub fn self_signed(says: Says, node: &str) -> Self {
+        let authority = Authority::new();
+        let identity = authority.sign(&[node]);
+        let kubelet = Self::with(says, Some(server(&identity)));
+        let file = [identity.certificate, authority.pem].concat();
+        fs::write(kubelet.ca_file(), file).expect("written");
+        kubelet
+    }
+
     /// Starts one that does not speak TLS, as on the read-only port.
     pub fn without_tls(says: Says) -> Self {
         Self::with(says, None)
@@ -105,6 +116,11 @@ impl Kubelet {
             format!("--kubelet.ca-file={}", file("ca.crt")),
             "--kubelet.interval=100ms".to_owned(),
         ]
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// Where its authority's certificate is.
@@ -160,13 +176,17 @@ impl Drop for Kubelet {
 pub fn certificates() -> (String, Arc<ServerConfig>) {
     let authority = Authority::new();
     let identity = authority.sign(&[&HOST.to_string()]);
+    (authority.pem, server(&identity))
+}
+
+fn server(identity: &Identity) -> Arc<ServerConfig> {
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_no_client_auth()
         .with_single_cert(vec![identity.certificate()], identity.key())
         .expect("a server");
-    (authority.pem, Arc::new(config))
+    Arc::new(config)
 }
 
 fn serve(listener: TcpListener, shared: Arc<Shared>) -> JoinHandle<()> {

@@ -15,6 +15,7 @@ use testkit::machine;
 mod goldens;
 mod laws;
 mod child;
+mod closed_logs;
 mod corpora;
 mod command;
 mod demo;

@@ -42,6 +42,41 @@ fn a_report_says_what_it_finds_and_what_it_does_not() {
 }
 
 #[test]
+fn what_is_muted_of_a_pod_is_listed() {
+    let seed = Machine::named("seed");
+    for (muted, code) in [
+        ("prod/db-0", 0),
+        ("x/y,prod/db-0:will-crash", 0),
+        ("prod/db-0:idle-grant", 2),
+        ("prod/db", 2),
+    ] {
+        let flag = format!("--findings.mute-pod={muted}");
+        let (text, error, exit) = said(&seed, &[&flag]);
+        assert_eq!((error.as_str(), exit), ("", code), "{muted}");
+        let line = "Muted: will-crash of container postgres of pod prod/db-0.";
+        assert_eq!(text.lines().any(|it| it == line), code == 0, "{text}");
+        let json = said(&seed, &[&flag, "--output=json"]).0;
+        let json: Value = serde_json::from_str(&json).expect("JSON");
+        let name = json["muted"][0]["finding"].as_str();
+        assert_eq!(name, (code == 0).then_some("will-crash"), "{json}");
+        keeps_to_its_schema(&json);
+        let metrics = said(&seed, &[&flag, "--output=prometheus"]).0;
+        let counted = metrics.contains("hugetlb_muted_findings{finding=\"will-crash\"} 1\n");
+        assert_eq!(counted, code == 0, "{metrics}");
+    }
+    let (_, error, code) = said(&seed, &["--findings.mute-pod=prod/db-0:nonsense"]);
+    assert_eq!(code, 64);
+    assert!(error.contains("no such finding"), "{error}");
+}
+
+fn keeps_to_its_schema(report: &Value) {
+    let text = fs::read_to_string(testkit::project().join("docs/report.schema.json"));
+    let schema = serde_json::from_str(&text.expect("a schema")).expect("JSON");
+    let schema = jsonschema::draft202012::new(&schema).expect("a schema");
+    assert!(schema.is_valid(report), "{report}");
+}
+
+#[test]
 fn a_pod_is_reported_by_name() {
     let seed = Machine::named("seed");
     let whole = said(&seed, &[]);

@@ -9,8 +9,8 @@ use crate::history::{History, Retention};
 use crate::identity::{PodName, PodUid};
 use crate::snapshot::example::{self, page_size};
 use crate::snapshot::{
-    CgroupVersion, Check, Declared, DeclaredPod, Failures, Hierarchy, Hugetlb, LastProbe, Limit,
-    Probes, Reading, Snapshot, Target, Verdict,
+    Acknowledged, CgroupVersion, Check, Declared, DeclaredPod, Failures, Hierarchy, Hugetlb,
+    LastProbe, Limit, Probes, Reading, Snapshot, Target, Verdict,
 };
 use crate::units::{Bytes, Pages};
 
@@ -84,6 +84,8 @@ impl Node {
             name: PodName { namespace: "db".into(), name: "pg-0".into() },
             limits: vec![(page_size(), Bytes(pages * PG))],
             asked: Vec::new(),
+            limits_without_claims: vec![(page_size(), Bytes(pages * PG))],
+            acknowledged: Acknowledged::Nothing,
             containers: Vec::new(),
         };
         self.but(|snapshot| snapshot.declared = Some(Arc::new(Declared { pods: vec![pod] })))

@@ -65,6 +65,16 @@ pub enum Subject {
 }
 
 impl Finding {
+    /// For a list: `idle-grant of pod ns/name`.
+    pub fn named(&self) -> String {
+        let Self { name, subject, .. } = self;
+        match subject {
+            Subject::Node => (*name).to_owned(),
+            Subject::Tenant(who) => format!("{name} of {}", who.described()),
+            Subject::Cgroup(path) => format!("{name} of cgroup {path}"),
+        }
+    }
+
     /// Whether it says that a process will be killed, not that one was or may be.
     pub fn foretells_a_crash(&self) -> bool {
         self.name == will_crash::RULE.name

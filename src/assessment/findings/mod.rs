@@ -10,6 +10,7 @@ mod idle_grant;
 mod limit_dropped;
 mod limit_not_enforced;
 mod mapping_refused;
+mod mute;
 mod numa_short;
 mod outside_pod_cgroup;
 mod pages_orphaned;
@@ -37,6 +38,7 @@ use crate::units::{Bytes, PageSize};
 
 pub use confirm::{Changes, Findings};
 pub use finding::{Figure, Finding, REQUIRED_LIMIT, SHORTFALL, Severity, Subject};
+pub use mute::MutedPod;
 
 /// All rules, the worst first; findings come in this order.
 pub const RULES: &[Rule] = &[
@@ -93,14 +95,14 @@ pub(super) struct Facts<'a> {
     assessment: &'a Assessment,
 }
 
-/// Asks every rule.
+/// Asks every rule: what is to be said, and what is muted.
 pub(super) fn find(
     snapshot: &Snapshot,
     history: &History,
     thresholds: &Thresholds,
     ledger: &Ledger,
     assessment: &Assessment,
-) -> Vec<Finding> {
+) -> (Vec<Finding>, Vec<Finding>) {
     let facts = Facts { snapshot, history, thresholds, ledger, assessment };
     let mut findings = Vec::new();
     for rule in RULES {
@@ -113,20 +115,7 @@ pub(super) fn find(
     }
     // What a rule found may be less severe than what it is for.
     findings.sort_by_key(|finding| finding.severity);
-    let is_muted = |who: &Identity| {
-        let mut muted = thresholds.muted_namespaces.iter();
-        muted.any(|namespace| **namespace == *who.namespace)
-    };
-    findings.retain(|finding| match &finding.subject {
-        Subject::Tenant(who) => !is_muted(who),
-        Subject::Node | Subject::Cgroup(_) => true,
-    });
-    for pod in assessment.pods.iter().filter(|pod| is_muted(&pod.identity)) {
-        for finding in &mut findings {
-            finding.concerned.retain(|uid| *uid != pod.identity.uid);
-        }
-    }
-    findings
+    mute::part(&facts, findings)
 }
 
 impl Rule {

@@ -23,19 +23,6 @@ fn rules_have_names_that_are_labels_and_words_that_are_sentences() {
     assert_eq!(names.len(), RULES.len());
 }
 
-#[test]
-fn nothing_is_said_of_muted_namespaces() {
-    let node = Node::new().pod(Some(64)).container("c", None, (140, 12)).snapshot();
-    let mut history = History::new(Retention::default());
-    history.update(&node);
-    let found = |muted: &[&str]| {
-        let muted_namespaces = muted.iter().map(|name| (*name).to_owned()).collect();
-        let thresholds = Thresholds { muted_namespaces, ..Thresholds::default() };
-        assess(&node, &history, &thresholds).findings.len()
-    };
-    assert_eq!((found(&[]), found(&["other"]), found(&["db"])), (1, 1, 0));
-}
-
 /// PostgreSQL with all of a rightly sized limit in use, for an hour of polls.
 #[test]
 fn the_healthy_steady_state_raises_nothing() {

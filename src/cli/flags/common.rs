@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, ValueEnum};
 
 use super::kubelet::KubeletFlags;
 use super::probe::ProbeFlags;
-use crate::assessment::Thresholds;
+use crate::assessment::{MutedPod, Thresholds};
 use crate::config::{Config, Interval, ListenAddress, TelemetryPath, node_name_of_environment};
 use crate::sources::Roots;
 
@@ -132,6 +132,17 @@ pub(in crate::cli) struct Flags {
         value_delimiter = ','
     )]
     muted_namespaces: Vec<String>,
+    /// Pods of which no finding is raised, or not that one; their metrics stay
+    #[arg(
+        long = "findings.mute-pod",
+        env = "HUGETLB_EXPORTER_FINDINGS_MUTE_POD",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Findings",
+        value_name = "NAMESPACE/POD[:FINDING]",
+        value_delimiter = ','
+    )]
+    muted_pods: Vec<MutedPod>,
     #[command(flatten)]
     kubelet: KubeletFlags,
     #[command(flatten)]
@@ -230,6 +241,7 @@ impl From<Flags> for Config {
             thresholds: Thresholds {
                 show_idle: flags.idle,
                 muted_namespaces: flags.muted_namespaces,
+                muted_pods: flags.muted_pods,
                 ..Thresholds::default()
             },
             kubelet: flags.kubelet.into(),

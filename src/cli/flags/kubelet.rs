@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::config::{Interval, KubeletConfig};
-use crate::sources::{Endpoint, KubeletUrl};
+use crate::sources::{Endpoint, KubeletName, KubeletUrl};
 
 /// How the kubelet is asked, if it is.
 #[derive(Debug, Args)]
@@ -51,6 +51,16 @@ pub(super) struct KubeletFlags {
         default_value = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
     )]
     ca_file: PathBuf,
+    /// The name in its certificate, where that is not the URL's host: the node's, in one that it signed itself
+    #[arg(
+        long = "kubelet.server-name",
+        env = "HUGETLB_EXPORTER_KUBELET_SERVER_NAME",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Kubelet",
+        value_name = "NAME"
+    )]
+    server_name: Option<KubeletName>,
     /// Take any certificate for the kubelet's: whoever answers is given the token and believed
     #[arg(
         long = "kubelet.insecure-skip-verify",
@@ -80,6 +90,7 @@ impl From<KubeletFlags> for Option<KubeletConfig> {
                 url: flags.url,
                 token_file: flags.token_file,
                 ca_file: flags.ca_file,
+                server_name: flags.server_name,
                 insecure_skip_verify: flags.insecure_skip_verify,
             },
             interval: flags.interval,

@@ -1,5 +1,7 @@
 //! Findings, and the figures of theirs that alerts name.
 
+use std::collections::BTreeMap;
+
 use super::samples::{Samples, as_f64};
 use super::{Collect, Family, Kind};
 use crate::assessment::{Finding, Identity, REQUIRED_LIMIT, SHORTFALL, Subject};
@@ -29,6 +31,21 @@ pub(super) const FAMILIES: &[Family] = &[
                     [name, &severity, namespace, pod, container, uid, cgroup, page_size],
                     1.0,
                 );
+            }
+        }),
+    },
+    Family {
+        name: "hugetlb_muted_findings",
+        kind: Kind::Gauge,
+        help: "Findings that are found and not raised, since a flag or the pod's annotation mutes them; the page and the report list them.",
+        labels: &["finding"],
+        collect: Collect::Own(|view, samples| {
+            let mut counts = BTreeMap::new();
+            for finding in &view.assessment.muted {
+                *counts.entry(finding.name).or_insert(0_u64) += 1;
+            }
+            for (name, count) in counts {
+                samples.push([name], as_f64(count));
             }
         }),
     },

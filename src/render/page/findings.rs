@@ -3,13 +3,14 @@
 use maud::{Markup, html};
 
 use super::DOCS;
-use crate::assessment::{Finding, Severity};
+use crate::assessment::{Assessment, Finding, Severity};
 
 /// So many are shown unfolded, and all that are critical.
 const UNFOLDED: usize = 10;
 
-pub(super) fn section(findings: &[Finding]) -> Markup {
-    if findings.is_empty() {
+pub(super) fn section(assessment: &Assessment) -> Markup {
+    let Assessment { findings, muted, .. } = assessment;
+    if findings.is_empty() && muted.is_empty() {
         return html! {};
     }
     let critical = findings.iter().filter(|finding| finding.severity == Severity::Critical).count();
@@ -24,6 +25,12 @@ pub(super) fn section(findings: &[Finding]) -> Markup {
                 details {
                     summary { (folded.len()) " more" }
                     @for finding in folded { (article(finding)) }
+                }
+            }
+            @if !muted.is_empty() {
+                details {
+                    summary { (muted.len()) " muted" }
+                    @for finding in muted { (article(finding)) }
                 }
             }
         }

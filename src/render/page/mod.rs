@@ -73,7 +73,7 @@ pub fn status(view: &View, telemetry_path: &str, refresh: Refresh) -> String {
                 main {
                     (bar::patterns())
                     (summary::section(view, &headline, refresh))
-                    (findings::section(&view.assessment.findings))
+                    (findings::section(&view.assessment))
                     (incidents::section(view))
                     (pods::section(&pods, view))
                     (pods::others(view))

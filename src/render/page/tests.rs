@@ -111,6 +111,16 @@ fn who_will_crash_stands_first_and_the_healthy_are_folded() {
     assert!(at("What will-crash means") < at("Pods and their containers"));
 }
 
+#[test]
+fn what_is_muted_is_folded_and_no_headline() {
+    let mut view = with_pods(&scenes::crashing_pods());
+    view.assessment.muted = std::mem::take(&mut view.assessment.findings);
+    let muted = view.assessment.muted.len();
+    let page = page(&view);
+    assert!(page.contains(&format!("<summary>{muted} muted</summary>")), "{page}");
+    assert!(page.contains("What will-crash means") && page.contains("Nothing wrong was found."));
+}
+
 /// The first row of each pod that has this badge.
 fn rows_with<'a>(page: &'a str, badge: &str) -> Vec<&'a str> {
     let badge = format!("\">{badge}</span>");

@@ -27,6 +27,15 @@ pub(super) fn text(findings: &[Finding], layout: Layout<'_>, all_seen: bool) -> 
     text
 }
 
+/// What is found and muted, in one sentence; nothing where there is none.
+pub(super) fn muted(findings: &[Finding], layout: Layout<'_>) -> String {
+    if findings.is_empty() {
+        return String::new();
+    }
+    let all: Vec<_> = findings.iter().map(Finding::named).collect();
+    lines::wrap(&format!("Muted: {}.", all.join(", ")), layout.width, "", "  ").join("\n") + "\n"
+}
+
 impl Style {
     /// The word, coloured where colours are shown; it says the same without.
     fn severity(self, severity: Severity) -> String {

@@ -18,6 +18,7 @@ pub fn table(view: &View, layout: Layout<'_>) -> String {
     let failed = |source| unseen.iter().any(|(failed, _)| *failed == source);
     let mut text = view.node.as_ref().map_or_else(String::new, |node| format!("Node {node}\n\n"));
     text += &findings::text(&view.assessment.findings, layout, unseen.is_empty());
+    text += &findings::muted(&view.assessment.muted, layout);
     let no_pods = match view.snapshot.hierarchy {
         _ if failed(Source::Cgroups) => "Could not look at all cgroups.".to_owned(),
         None => "This node has no hugetlb controller: no pod is limited or shown.".to_owned(),

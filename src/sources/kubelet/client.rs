@@ -103,8 +103,11 @@ pub(super) async fn get(endpoint: &Endpoint, prepared: Preparation) -> Result<Ve
         None => exchange(stream, request).await,
         Some(secure) => {
             let tls = |source| AskError::Tls { ca_file: endpoint.ca_file.clone(), source };
-            let name = ServerName::try_from(endpoint.url.host().to_owned())
-                .map_err(|error| tls(io::Error::other(error)))?;
+            let name = match &endpoint.server_name {
+                Some(name) => name.as_tls(),
+                None => ServerName::try_from(endpoint.url.host().to_owned())
+                    .map_err(|error| tls(io::Error::other(error)))?,
+            };
             let config =
                 secure.trust.into_config().map_err(|error| tls(io::Error::other(error)))?;
             let connector = TlsConnector::from(Arc::new(config));

@@ -61,7 +61,7 @@ pub enum AskError {
     /// It is not the kubelet, as far as we can tell.
     #[error(
         "TLS failed: {source}; expected a certificate for that host, signed by one in {ca_file} (--kubelet.ca-file; \
-         for a self-signed one --kubelet.insecure-skip-verify)"
+         where it names the node instead --kubelet.server-name; unchecked --kubelet.insecure-skip-verify)"
     )]
     Tls {
         /// The authorities' certificates.

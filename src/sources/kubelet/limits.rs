@@ -3,20 +3,22 @@
 //! The rule is `PodRequests` of component-helpers/resource: containers and sidecars add up; an init container
 //! runs before the containers, beside the sidecars that were started before it; what the pod's own resources
 //! name counts instead; the overhead comes on top. The kubelet goes by requests, which for huge pages equal the
-//! limits, so a limit stands in where a request is missing.
+//! limits, so a limit stands in where a request is missing. What resource claims add ([`claims`]) adds up with the
+//! containers.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::claims::{self, Claim};
 use super::quantity::{self, InvalidQuantity};
 use crate::units::{Bytes, PageSize};
 
 const PREFIX: &str = "hugepages-";
 
 /// Bytes by page size.
-type Sizes = BTreeMap<PageSize, u64>;
+pub(super) type Sizes = BTreeMap<PageSize, u64>;
 
 /// A resource whose size or amount is not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,11 +65,12 @@ struct Resources {
 }
 
 /// Amounts by the resource's name. They are texts; numbers are accepted, as Kubernetes does.
-type Resource = BTreeMap<String, Value>;
+pub(super) type Resource = BTreeMap<String, Value>;
 
 /// The limits of the pod's cgroup, smallest page size first; what is zero is left out.
-pub(super) fn of(spec: &Spec) -> Result<Vec<(PageSize, Bytes)>, InvalidLimit> {
+pub(super) fn of(spec: &Spec, claims: &[Claim]) -> Result<Vec<(PageSize, Bytes)>, InvalidLimit> {
     let mut sizes = of_containers(spec)?;
+    add(&mut sizes, &claims::sizes(claims)?);
     // The pod's own word replaces the sum, size by size.
     sizes.extend(asked(spec.resources.as_ref())?);
     add(&mut sizes, &amounts(spec.overhead.iter())?);
@@ -114,7 +117,9 @@ fn asked(resources: Option<&Resources>) -> Result<Sizes, InvalidLimit> {
 }
 
 /// The huge pages among these resources; of one name the last counts.
-fn amounts<'a>(resources: impl Iterator<Item = &'a Resource>) -> Result<Sizes, InvalidLimit> {
+pub(super) fn amounts<'a>(
+    resources: impl Iterator<Item = &'a Resource>,
+) -> Result<Sizes, InvalidLimit> {
     let by_name: BTreeMap<&String, &Value> =
         resources.flatten().filter(|(name, _)| name.starts_with(PREFIX)).collect();
     let mut sizes = Sizes::new();
@@ -144,7 +149,7 @@ fn bytes(resource: &str, amount: &Value) -> Result<u64, InvalidLimit> {
         .map_err(|source| InvalidLimit::Amount { resource: resource.to_owned(), source })
 }
 
-fn add(sum: &mut Sizes, other: &Sizes) {
+pub(super) fn add(sum: &mut Sizes, other: &Sizes) {
     for (size, bytes) in other {
         let sum = sum.entry(*size).or_default();
         *sum = sum.saturating_add(*bytes);
@@ -166,7 +171,7 @@ mod tests {
 
     fn limits(spec: &Value) -> Result<Vec<(String, u64)>, String> {
         let spec: Spec = serde_json::from_value(spec.clone()).expect("a spec");
-        let limits = of(&spec).map_err(|error| error.to_string())?;
+        let limits = of(&spec, &[]).map_err(|error| error.to_string())?;
         Ok(limits.into_iter().map(|(size, bytes)| (size.to_string(), bytes.0 >> 20)).collect())
     }
 

@@ -2,11 +2,13 @@
 //!
 //! It answers when it likes, so this is not for the poller's thread.
 
+mod claims;
 mod client;
 mod error;
 mod limits;
 mod pods;
 mod quantity;
+mod server_name;
 mod trust;
 mod url;
 
@@ -23,6 +25,7 @@ pub use pods::Answer;
 #[cfg(feature = "internals")]
 pub use pods::read as read_pods;
 pub use quantity::parse as parse_quantity;
+pub use server_name::KubeletName;
 pub use url::KubeletUrl;
 
 const PATH: &str = "/pods";
@@ -39,6 +42,8 @@ pub struct Endpoint {
     pub token_file: PathBuf,
     /// Who may have signed its certificate, as PEM.
     pub ca_file: PathBuf,
+    /// The name that its certificate is for; nothing where that is the URL's host.
+    pub server_name: Option<KubeletName>,
     /// Whether anyone may be the kubelet.
     pub insecure_skip_verify: bool,
 }

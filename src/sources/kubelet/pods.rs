@@ -7,9 +7,10 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::claims::Claim;
 use super::limits::{self, Spec};
 use crate::identity::{PodName, PodUid, Runtime, ToldNames};
-use crate::snapshot::{Declared, DeclaredContainer, DeclaredPod, Problems};
+use crate::snapshot::{Acknowledged, Declared, DeclaredContainer, DeclaredPod, Problems};
 use crate::units::{Bytes, PageSize};
 
 /// More is no UID of any kubelet's.
@@ -117,6 +118,8 @@ struct Annotations {
     hash: Option<String>,
     #[serde(rename = "kubernetes.io/config.source")]
     source: Option<String>,
+    #[serde(rename = "hugetlb-exporter/mute")]
+    mute: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -125,6 +128,7 @@ struct Status {
     container_statuses: Option<Vec<ContainerStatus>>,
     init_container_statuses: Option<Vec<ContainerStatus>>,
     ephemeral_container_statuses: Option<Vec<ContainerStatus>>,
+    node_allocatable_resource_claim_statuses: Option<Vec<Claim>>,
 }
 
 #[derive(Deserialize)]
@@ -140,10 +144,14 @@ struct ContainerStatus {
 struct Understood {
     uid: PodUid,
     name: PodName,
-    limits: Result<Vec<(PageSize, Bytes)>, limits::InvalidLimit>,
     asked: Vec<(String, PageSize, Bytes)>,
+    limits: Result<Limits, limits::InvalidLimit>,
+    acknowledged: Acknowledged,
     containers: Vec<DeclaredContainer>,
 }
+
+/// With what resource claims add, and without.
+type Limits = [Vec<(PageSize, Bytes)>; 2];
 
 /// Reads the body of an answer.
 pub fn read(body: &[u8]) -> Result<Answer, NotPods> {
@@ -181,7 +189,7 @@ fn add(pods: &mut BTreeMap<PodUid, Option<Understood>>, pod: Understood, problem
 
 impl Answer {
     fn take_in(&mut self, pod: Understood) {
-        let Understood { uid, name, limits, asked, containers } = pod;
+        let Understood { uid, name, limits, asked, acknowledged, containers } = pod;
         for container in &containers {
             if let Some(id) = container.id.clone() {
                 let DeclaredContainer { name, runtime, attempt, .. } = container;
@@ -190,9 +198,15 @@ impl Answer {
         }
         self.names.add_pod(uid.clone(), name.clone());
         match limits {
-            Ok(limits) => {
-                self.declared.pods.push(DeclaredPod { uid, name, limits, asked, containers });
-            }
+            Ok([limits, limits_without_claims]) => self.declared.pods.push(DeclaredPod {
+                uid,
+                name,
+                limits,
+                limits_without_claims,
+                asked,
+                acknowledged,
+                containers,
+            }),
             // Without the pod nothing is said of its limits; without its limits it would be said to have none.
             Err(error) => self.problems.add(|| {
                 format!("the limits of pod {}/{} are unknown: {error}", name.namespace, name.name)
@@ -214,14 +228,13 @@ fn understand(item: &RawValue) -> Result<Understood, String> {
             text.len() <= LONGEST_UID && text.bytes().all(|byte| byte.is_ascii_graphic())
         })
         .ok_or_else(|| format!("{uid:?} is no uid"))?;
-    let spec = spec.unwrap_or_default();
-    Ok(Understood {
-        uid,
-        name,
-        limits: limits::of(&spec),
-        asked: limits::of_each(&spec),
-        containers: status.unwrap_or_default().containers(),
-    })
+    let (spec, status) = (spec.unwrap_or_default(), status.unwrap_or_default());
+    let claims = status.node_allocatable_resource_claim_statuses.as_deref().unwrap_or_default();
+    let limits = limits::of(&spec, claims).and_then(|limits| Ok([limits, limits::of(&spec, &[])?]));
+    let mute = metadata.annotations.as_ref().and_then(|annotations| annotations.mute.as_deref());
+    let acknowledged = mute.map_or(Acknowledged::Nothing, Acknowledged::of_annotation);
+    let asked = limits::of_each(&spec);
+    Ok(Understood { uid, name, limits, asked, acknowledged, containers: status.containers() })
 }
 
 impl Metadata {
@@ -240,8 +253,9 @@ impl Metadata {
 
 impl Status {
     fn containers(self) -> Vec<DeclaredContainer> {
-        let Self { container_statuses, init_container_statuses, ephemeral_container_statuses } =
-            self;
+        let Self {
+            container_statuses, init_container_statuses, ephemeral_container_statuses, ..
+        } = self;
         [init_container_statuses, container_statuses, ephemeral_container_statuses]
             .into_iter()
             .flatten()

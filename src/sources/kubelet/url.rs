@@ -1,9 +1,8 @@
 //! Where the kubelet is.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
-
-use hyper::Uri;
 
 /// A kubelet's URL: `https://127.0.0.1:10250`, or `http://127.0.0.1:10255` for the read-only port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +17,7 @@ pub struct KubeletUrl {
 /// A text that is no kubelet's URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected `https://HOST:PORT` or, for the read-only port, `http://HOST:PORT`; an IPv6 address in brackets, the port from 1 to 65535"
+    "expected `https://HOST:PORT` or, for the read-only port, `http://HOST:PORT`, the port from 1 to 65535"
 )]
 pub struct InvalidKubeletUrl;
 
@@ -52,36 +51,42 @@ impl FromStr for KubeletUrl {
     type Err = InvalidKubeletUrl;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let uri: Uri = text.parse().map_err(|_| InvalidKubeletUrl)?;
-        let tls = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
+        let (scheme, rest) = text.split_once("://").ok_or(InvalidKubeletUrl)?;
+        let tls = match scheme {
+            "https" => true,
+            "http" => false,
             _ => return Err(InvalidKubeletUrl),
         };
-        let host = uri.host().unwrap_or_default();
-        let host = match host.strip_prefix('[') {
-            Some(inside) => inside
-                .strip_suffix(']')
-                .filter(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
-                .unwrap_or_default(),
-            // What a shell or a manifest left unexpanded is no host.
-            None if host
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) =>
-            {
-                host
-            }
-            None => "",
-        };
-        let bare = ["", "/"].contains(&uri.path()) && uri.query().is_none() && !text.contains('#');
-        let named = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-        match uri.port_u16() {
-            Some(port) if port > 0 && bare && named && !host.is_empty() => {
-                Ok(Self { tls, host: host.to_owned(), port })
-            }
+        // `$(NODE_IP)` puts an IPv6 address there without brackets: the port is what follows the last colon.
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (hosts, port) = rest.rsplit_once(':').ok_or(InvalidKubeletUrl)?;
+        let bracketed = hosts.strip_prefix('[').and_then(|hosts| hosts.strip_suffix(']'));
+        let hosts = bracketed.unwrap_or(hosts);
+        // `status.hostIPs` is a list; first comes what `status.hostIP` is.
+        let (host, others) = hosts.split_once(',').map_or((hosts, None), |(a, b)| (a, Some(b)));
+        let is_name_allowed = bracketed.is_none() && others.is_none();
+        let is_host = is_address(host) || is_name_allowed && is_name(host);
+        let are_addresses = others.is_none_or(|others| others.split(',').all(is_address));
+        match port_of(port) {
+            Some(port) if is_host && are_addresses => Ok(Self { tls, host: host.to_owned(), port }),
             _ => Err(InvalidKubeletUrl),
         }
     }
+}
+
+fn port_of(text: &str) -> Option<u16> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|port| is_number && *port > 0)
+}
+
+fn is_address(text: &str) -> bool {
+    text.parse::<IpAddr>().is_ok()
+}
+
+/// What a shell or a manifest left unexpanded is no host.
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
 #[cfg(test)]
@@ -105,6 +110,19 @@ mod tests {
         assert_eq!((url.host(), url.authority().as_str()), ("fd00::1", "[fd00::1]:10250"));
     }
 
+    /// `$(NODE_IP)` is `status.hostIP` or, of a cluster with both families, may be `status.hostIPs`.
+    #[test]
+    fn an_address_as_kubernetes_puts_it_there() {
+        for node_ip in ["fd00::1", "fd00::1,10.0.0.7", "10.0.0.7,fd00::1", "10.0.0.7"] {
+            let (first, _) = node_ip.split_once(',').unwrap_or((node_ip, ""));
+            for text in [format!("https://{node_ip}:10250"), format!("https://[{node_ip}]:10250/")]
+            {
+                let url: KubeletUrl = text.parse().expect(&text);
+                assert_eq!((url.host(), url.port()), (first, 10250), "{text}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_kubelets_url() {
         for text in [
@@ -117,8 +135,17 @@ mod tests {
             "https://127.0.0.1:",
             "https://127.0.0.1:0",
             "https://127.0.0.1:99999",
-            "https://fd00::1:10250",
+            "https://fd00::10250",
             "https://[fd00::1]",
+            "https://[node-1]:10250",
+            "https://node-1,node-2:10250",
+            "https://node-1,10.0.0.7:10250",
+            "https://10.0.0.7,:10250",
+            "https://,10.0.0.7:10250",
+            "https://[fd00::1:10250",
+            "https://fd00::1]:10250",
+            "https://10.0.0.7:+10250",
+            "https://[]:10250",
             "https://[nonsense]:1",
             "https://user:password@127.0.0.1:10250",
             "https://127.0.0.1:10250/pods",

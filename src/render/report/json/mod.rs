@@ -27,6 +27,7 @@ pub fn json(view: &View) -> String {
     let report = Report {
         node: view.node.clone(),
         findings: assessment.findings.iter().map(findings::finding).collect(),
+        muted: assessment.muted.iter().map(findings::finding).collect(),
         hierarchy: view.snapshot.hierarchy.as_ref().map(|hierarchy| Hierarchy {
             version: hierarchy.version.to_string(),
             path: hierarchy.root.display().to_string(),
@@ -56,6 +57,8 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<Arc<str>>,
     findings: Vec<FindingReport>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    muted: Vec<FindingReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hierarchy: Option<Hierarchy>,
     #[serde(skip_serializing_if = "Figure::is_absent")]

@@ -11,6 +11,9 @@ use crate::harness::kubelet::{Kubelet, Request, Says, certificates};
 use crate::harness::wait_for;
 use crate::machine::Machine;
 
+mod granted;
+mod whereabouts;
+
 /// A static pod of that machine, and its container that holds pages.
 const MACHINE: &str = "v2-cgroupfs-containerd-default";
 const UID: &str = "4f66d3b007ade35a602c7629163cd4d3";
