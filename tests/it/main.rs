@@ -13,6 +13,7 @@ use testkit as harness;
 use testkit::machine;
 
 mod goldens;
+mod cases;
 mod laws;
 mod child;
 mod corpora;
