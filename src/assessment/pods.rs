@@ -1,13 +1,13 @@
 //! Pods, by their own cgroups.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::ledger::{Ledger, Outlook};
 use super::{Identity, PodState, TenantSize, Thresholds};
 use crate::history::History;
 use crate::identity::{Owner, PodUid, QosClass};
-use crate::snapshot::{Hugetlb, Reading, Snapshot};
+use crate::snapshot::{EXPORTER, Hugetlb, Reading, Snapshot};
 use crate::units::Bytes;
 
 /// The pods to show, by UID.
@@ -17,7 +17,7 @@ pub(super) fn states(
     ledger: &Ledger,
     thresholds: &Thresholds,
 ) -> Vec<PodState> {
-    let mut pods: BTreeMap<&PodUid, (QosClass, Vec<TenantSize>)> = BTreeMap::new();
+    let mut pods: BTreeMap<&PodUid, (Option<QosClass>, Vec<TenantSize>)> = BTreeMap::new();
     for (index, cgroup) in snapshot.cgroups.iter().enumerate() {
         let Owner::Pod(pod) = &*cgroup.owner else { continue };
         let size = |hugetlb: &Hugetlb| {
@@ -31,7 +31,7 @@ pub(super) fn states(
         };
         // Collected first and thinned out after: that allocates no more than is needed.
         let mut sizes: Vec<TenantSize> = cgroup.hugetlb.iter().map(size).collect();
-        if snapshot.own_pod() == Some(&pod.uid) {
+        if snapshot.is_probing(&pod.uid) {
             sizes = sizes.into_iter().map(TenantSize::without_refusals).collect();
         }
         let declared = snapshot.declared.as_ref().and_then(|declared| declared.pod(&pod.uid));
@@ -49,7 +49,10 @@ pub(super) fn states(
         let (_, known) = pods.entry(&pod.uid).or_insert_with(|| (pod.qos, Vec::new()));
         add(known, sizes, |known, other| known.add_cgroup(&other));
     }
-    for (uid, qos, tallies) in history.dead_pods() {
+    let exporters = history.all_past().filter(|(key, _)| &*key.container == EXPORTER);
+    let exporters: HashSet<&PodUid> = exporters.map(|(key, _)| &key.uid).collect();
+    let dead = history.dead_pods();
+    for (uid, qos, tallies) in dead.filter(|(uid, ..)| !exporters.contains(uid)) {
         let (_, known) = pods.entry(uid).or_insert_with(|| (qos, Vec::new()));
         for (page_size, tally) in tallies {
             let dead = TenantSize::of_the_dead(page_size, tally);

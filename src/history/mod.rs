@@ -9,6 +9,7 @@ mod by_size;
 mod chain;
 mod counter;
 mod grant;
+mod presence;
 mod record;
 mod refusals;
 mod retention;
@@ -23,6 +24,7 @@ use crate::units::{Bytes, PageSize};
 use by_size::BySize;
 use chain::Chains;
 pub use grant::Grant;
+pub use presence::Presence;
 pub use record::Living;
 use record::{InstanceRecord, PodRecord, See};
 pub use refusals::{Fault, Refusals};
@@ -133,7 +135,7 @@ impl History {
                 Owner::Pod(pod) => self.see_pod(&seen, pod),
                 Owner::Container(container) => self.see_container(&seen, container),
                 Owner::InsideContainer
-                | Owner::PodInfrastructure
+                | Owner::PodInfrastructure(_)
                 | Owner::Tier
                 | Owner::Service => {}
             }
@@ -170,6 +172,11 @@ impl History {
         self.pods.get(path)?.sizes.get(page_size).map(|record| (record.tally(), record.grant))
     }
 
+    /// Since when a living pod's cgroup is there, and whether anybody is in it.
+    pub fn presence(&self, path: &str) -> Option<&Presence> {
+        self.pods.get(path).map(|pod| &pod.presence)
+    }
+
     /// The time of the newest snapshot, since the start.
     pub fn now(&self) -> Duration {
         self.now
@@ -178,7 +185,8 @@ impl History {
     /// Pods' cgroups that are gone and are remembered for what was refused them.
     pub fn dead_pods(
         &self,
-    ) -> impl Iterator<Item = (&PodUid, QosClass, impl Iterator<Item = (PageSize, Tally)>)> {
+    ) -> impl Iterator<Item = (&PodUid, Option<QosClass>, impl Iterator<Item = (PageSize, Tally)>)>
+    {
         self.pods.values().filter(|pod| pod.seen.poll != self.polls).map(|pod| {
             let tallies = pod.sizes.iter().map(|(page_size, record)| (page_size, record.tally()));
             (&pod.uid, pod.qos, tallies)
@@ -204,9 +212,11 @@ impl History {
             qos: pod.qos,
             sizes: BySize::new(),
             as_seen: None,
+            presence: Presence::new(seen.at, young),
             seen,
         });
         record.seen = seen;
+        record.presence.take_in(see.cgroup.populated, seen.at);
         record.resume();
         see.take_in(&mut record.sizes, young);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::by_size::BySize;
 use super::chain::Chain;
 use super::refusals::{Now, Watch};
-use super::{ContainerKey, Grant, Seen, Tally};
+use super::{ContainerKey, Grant, Presence, Seen, Tally};
 use crate::identity::{ContainerId, PodUid, QosClass};
 use crate::snapshot::{Cgroup, Hugetlb, Snapshot};
 use crate::units::{Bytes, PageSize};
@@ -14,10 +14,11 @@ use crate::units::{Bytes, PageSize};
 #[derive(Debug)]
 pub(super) struct PodRecord {
     pub(super) uid: PodUid,
-    pub(super) qos: QosClass,
+    pub(super) qos: Option<QosClass>,
     pub(super) sizes: BySize<Record>,
     /// Of one that is gone: the same as it was when it was last seen, in case it comes back.
     pub(super) as_seen: Option<BySize<Record>>,
+    pub(super) presence: Presence,
     pub(super) seen: Seen,
 }
 

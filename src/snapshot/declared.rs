@@ -20,6 +20,8 @@ pub struct DeclaredPod {
     /// What it was granted: the larger of its init containers' and the sum of its containers' requests, or
     /// the pod's own resources. A size that is not here was not asked for, and its limit is zero.
     pub limits: Vec<(PageSize, Bytes)>,
+    /// The sizes that the pod's own resources name (`spec.resources`): its containers share those.
+    pub own_resources: Vec<PageSize>,
     /// Its containers of all kinds.
     pub containers: Vec<DeclaredContainer>,
 }

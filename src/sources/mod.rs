@@ -146,7 +146,6 @@ impl Reader {
     /// Reads everything once.
     pub fn read(&mut self, taken: Taken, aside: Aside) -> Snapshot {
         let mut sources = Vec::new();
-        let mut health = |source, problems| sources.push(SourceHealth::new(source, problems));
 
         let (mut meminfo, mut vmstat) = (Problems::default(), Problems::default());
         let memory = host::read(&self.roots.proc, &mut self.files, &mut meminfo, &mut vmstat);
@@ -154,8 +153,11 @@ impl Reader {
         let (sys, now) = (&self.roots.sys, taken.since_start);
         let mut problems = Problems::default();
         let mut pools = self.pools.read(sys, &memory, now, &mut self.files, &mut problems);
-        health(Source::Pools, problems);
+        let pool_health = SourceHealth::new(Source::Pools, problems);
+        let has_hugetlbfs = !pool_health.is_missing();
+        sources.push(pool_health);
 
+        let mut health = |source, problems| sources.push(SourceHealth::new(source, problems));
         let mut problems = Problems::default();
         if self.pools.read_nodes(&mut self.files, &mut pools, &mut problems) {
             health(Source::Numa, problems);
@@ -169,10 +171,16 @@ impl Reader {
             Asked { roots: &self.roots, now, pools: &pools, names: Arc::clone(&names.index) };
         let mut problems = Problems::default();
         let cgroups = self.cgroups.read(&asked, &mut self.files, &mut problems);
+        if !has_hugetlbfs && self.cgroups.hierarchy().is_none() {
+            // The controller is a part of what this kernel does not have, wherever it was looked for.
+            problems = Problems::default();
+            problems
+                .add_missing(|| "no hugetlb controller: this kernel has no huge pages".to_owned());
+        }
         health(Source::Cgroups, problems);
 
         let pods_here = cgroups.iter().any(|cgroup| matches!(&*cgroup.owner, Owner::Pod(_)));
-        let of = |source, health| SourceHealth { source, health, is_missing: false };
+        let of = |source, health| SourceHealth { source, health };
         sources.extend(self.cgroups.notifications().map(|health| of(Source::Inotify, health)));
         sources.extend(
             names
@@ -188,6 +196,7 @@ impl Reader {
             pools,
             memory,
             hierarchy: self.cgroups.hierarchy().cloned(),
+            is_part: self.cgroups.is_part(),
             cgroups,
             own: self.cgroups.own(),
             names: names.index,

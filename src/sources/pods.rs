@@ -89,7 +89,7 @@ impl Names {
                 Search::Unfinished => {
                     problems.add(|| format!("{} is not read yet", directory.path(roots).display()));
                 }
-                Search::Done(Health::Up) | Search::Nowhere => {}
+                Search::Done(Health::Up | Health::Missing(_)) | Search::Nowhere => {}
             }
         }
         for uid in index.disputed() {

@@ -14,6 +14,7 @@ use testkit::machine;
 
 mod goldens;
 mod cases;
+mod healthy;
 mod laws;
 mod child;
 mod corpora;

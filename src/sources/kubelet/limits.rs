@@ -73,6 +73,11 @@ pub(super) fn of(spec: &Spec) -> Result<Vec<(PageSize, Bytes)>, InvalidLimit> {
     Ok(limits.map(|(size, bytes)| (size, Bytes(bytes))).collect())
 }
 
+/// The sizes that the pod's own resources name.
+pub(super) fn own_resources(spec: &Spec) -> Result<Vec<PageSize>, InvalidLimit> {
+    Ok(asked(spec.resources.as_ref())?.into_keys().collect())
+}
+
 fn of_containers(spec: &Spec) -> Result<Sizes, InvalidLimit> {
     let mut together = Sizes::new();
     for container in spec.containers.iter().flatten() {

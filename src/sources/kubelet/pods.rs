@@ -140,9 +140,11 @@ struct ContainerStatus {
 struct Understood {
     uid: PodUid,
     name: PodName,
-    limits: Result<Vec<(PageSize, Bytes)>, limits::InvalidLimit>,
+    limits: Result<Granted, limits::InvalidLimit>,
     containers: Vec<DeclaredContainer>,
 }
+
+type Granted = (Vec<(PageSize, Bytes)>, Vec<PageSize>);
 
 /// Reads the body of an answer.
 pub fn read(body: &[u8]) -> Result<Answer, NotPods> {
@@ -189,7 +191,10 @@ impl Answer {
         }
         self.names.add_pod(uid.clone(), name.clone());
         match limits {
-            Ok(limits) => self.declared.pods.push(DeclaredPod { uid, name, limits, containers }),
+            Ok((limits, own_resources)) => {
+                let pod = DeclaredPod { uid, name, limits, own_resources, containers };
+                self.declared.pods.push(pod);
+            }
             // Without the pod nothing is said of its limits; without its limits it would be said to have none.
             Err(error) => self.problems.add(|| {
                 format!("the limits of pod {}/{} are unknown: {error}", name.namespace, name.name)
@@ -214,7 +219,7 @@ fn understand(item: &RawValue) -> Result<Understood, String> {
     Ok(Understood {
         uid,
         name,
-        limits: limits::of(&spec.unwrap_or_default()),
+        limits: granted(&spec.unwrap_or_default()),
         containers: status.unwrap_or_default().containers(),
     })
 }
@@ -256,6 +261,11 @@ impl ContainerStatus {
         let attempt = self.restart_count.unwrap_or(0);
         DeclaredContainer { name: self.name, id, runtime, attempt }
     }
+}
+
+/// The limits of a pod's cgroup, and the sizes that its own resources name.
+fn granted(spec: &Spec) -> Result<Granted, limits::InvalidLimit> {
+    Ok((limits::of(spec)?, limits::own_resources(spec)?))
 }
 
 #[cfg(test)]
