@@ -181,6 +181,23 @@ impl Pages {
     }
 }
 
+/// A number of huge pages that the kernel may have counted down below zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SignedPages(pub i64);
+
+impl SignedPages {
+    /// The number, none where it is below zero.
+    pub fn at_least_none(self) -> Pages {
+        Pages(u64::try_from(self.0).unwrap_or_default())
+    }
+
+    /// In bytes; nothing if the product does not fit.
+    pub fn bytes(self, page_size: PageSize) -> Option<SignedBytes> {
+        let size = i64::try_from(page_size.bytes().0).ok()?;
+        self.0.checked_mul(size).map(SignedBytes)
+    }
+}
+
 /// The number of a NUMA node, as in `node0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NumaNode(pub u32);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::assessment::Assessment;
+use crate::assessment::{Assessment, PoolState};
 use crate::incidents::Incidents;
-use crate::snapshot::{Process, Reading, Snapshot};
+use crate::snapshot::{Pool, Process, Reading, Snapshot};
 
 /// Everything a rendering may use.
 #[derive(Debug, Clone)]
@@ -20,6 +20,16 @@ pub struct View {
     pub incidents: Incidents,
     /// How the poll went.
     pub poll: Poll,
+}
+
+impl View {
+    /// The pools, each with what was made of it.
+    pub fn pools(&self) -> impl Iterator<Item = (&Pool, &PoolState)> {
+        let of_size = |pool: &Pool| {
+            self.assessment.pools.iter().find(|state| state.page_size == pool.page_size)
+        };
+        self.snapshot.pools.iter().filter_map(move |pool| Some((pool, of_size(pool)?)))
+    }
 }
 
 /// How a poll went.

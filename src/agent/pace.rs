@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::snapshot::{Pool, Reading, Snapshot};
-use crate::units::{Bytes, Pages};
+use crate::snapshot::{Pool, Snapshot};
+use crate::units::{Bytes, Pages, SignedPages};
 
 /// How much longer the interval is while nothing is in use, and how long nothing must have been.
 const STRETCH: u32 = 3;
@@ -112,9 +112,9 @@ impl Pace {
 
 /// Whether every page of every pool is free and promised to nobody.
 fn is_idle(snapshot: &Snapshot) -> bool {
-    const NONE: Reading<Pages> = Reading::Present(Pages(0));
     let is_unused = |pool: &Pool| {
-        pool.size.present().is_some() && pool.size == pool.free && pool.reserved == NONE
+        let reserved = pool.reserved.present().map(SignedPages::at_least_none);
+        pool.size.present().is_some() && pool.size == pool.free && reserved == Some(Pages(0))
     };
     !snapshot.pools.is_empty() && snapshot.pools.iter().all(is_unused)
 }
@@ -138,6 +138,7 @@ fn awaited(snapshot: &Snapshot) -> Vec<((u64, usize), Bytes, Bytes)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::Reading;
     use crate::snapshot::example;
 
     const INTERVAL: Duration = Duration::from_secs(2);
@@ -176,7 +177,7 @@ mod tests {
         let mut after = |seconds, reserved| {
             for pool in &mut idle.pools {
                 pool.free = pool.size;
-                pool.reserved = Reading::Present(Pages(reserved));
+                pool.reserved = Reading::Present(SignedPages(reserved));
             }
             idle.taken.since_start = Duration::from_secs(seconds);
             pace.take_in(&idle);

@@ -274,18 +274,19 @@ impl Poller {
     /// A source that fails is logged once, and once when it is well again.
     fn log_transitions(&mut self, snapshot: &Snapshot) {
         for source in &snapshot.sources {
-            let was_up = self
-                .health
-                .insert(source.source, source.health.clone())
-                .is_none_or(|was| was == Health::Up);
+            let was = self.health.insert(source.source, source.health.clone());
+            let was_down = matches!(was, Some(Health::Down(_)));
             match &source.health {
-                Health::Down(reason) if was_up => {
+                Health::Down(reason) if !was_down => {
                     tracing::warn!(source = %source.source, reason, "source is down");
                 }
-                Health::Up if !was_up => {
+                Health::Missing(what) if !matches!(was, Some(Health::Missing(_))) => {
+                    tracing::info!(source = %source.source, what, "source has nothing to read");
+                }
+                Health::Up if was_down => {
                     tracing::info!(source = %source.source, "source is up again");
                 }
-                Health::Up | Health::Down(_) => {}
+                Health::Up | Health::Missing(_) | Health::Down(_) => {}
             }
         }
     }

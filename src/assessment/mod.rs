@@ -8,6 +8,7 @@
 mod containers;
 mod findings;
 mod fit;
+mod gone;
 mod ledger;
 mod pods;
 mod pools;
@@ -94,8 +95,8 @@ pub struct Identity {
 pub struct PodState {
     /// Who.
     pub identity: Identity,
-    /// Its class.
-    pub qos: QosClass,
+    /// Its class; nothing where pods have no cgroups.
+    pub qos: Option<QosClass>,
     /// Smallest page size first.
     pub sizes: Vec<TenantSize>,
 }
@@ -118,8 +119,8 @@ pub struct Instance {
     pub id: ContainerId,
     /// Its cgroup's path below the hierarchy's root.
     pub cgroup: Arc<str>,
-    /// Its pod's class.
-    pub qos: QosClass,
+    /// Its pod's class; nothing where pods have no cgroups.
+    pub qos: Option<QosClass>,
     /// What made it.
     pub runtime: Runtime,
     /// Whether it lies in its pod's cgroup.
@@ -151,7 +152,7 @@ pub fn assess(snapshot: &Snapshot, history: &History, thresholds: &Thresholds) -
         }
     }
     let services = services::states(snapshot);
-    let pools = pools::states(snapshot);
+    let pools = pools::states(snapshot, history);
     let mut assessment = Assessment { pods, containers, services, pools, ..Assessment::default() };
     (assessment.findings, assessment.muted) =
         findings::find(snapshot, history, thresholds, &ledger, &assessment);

@@ -1,17 +1,17 @@
 //! Pods, by their own cgroups.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::ledger::{Ledger, Outlook};
 use super::{Identity, PodState, TenantSize, Thresholds};
 use crate::history::History;
 use crate::identity::{Owner, PodUid, QosClass};
-use crate::snapshot::{Hugetlb, Reading, Snapshot};
+use crate::snapshot::{EXPORTER, Hugetlb, Reading, Snapshot};
 use crate::units::Bytes;
 
 /// Pods by UID.
-type Known<'a> = BTreeMap<&'a PodUid, (QosClass, Vec<TenantSize>)>;
+type Known<'a> = BTreeMap<&'a PodUid, (Option<QosClass>, Vec<TenantSize>)>;
 
 /// The pods to show, by UID.
 pub(super) fn states(
@@ -34,7 +34,7 @@ pub(super) fn states(
         };
         // Collected first and thinned out after: that allocates no more than is needed.
         let mut sizes: Vec<TenantSize> = cgroup.hugetlb.iter().map(size).collect();
-        if snapshot.own_pod() == Some(&pod.uid) {
+        if snapshot.is_probing(&pod.uid) {
             sizes = sizes.into_iter().map(TenantSize::without_refusals).collect();
         }
         let declared = snapshot.declared.as_ref().and_then(|declared| declared.pod(&pod.uid));
@@ -53,15 +53,7 @@ pub(super) fn states(
         let (_, known) = pods.entry(&pod.uid).or_insert_with(|| (pod.qos, Vec::new()));
         add(known, sizes, |known, other| known.add_cgroup(&other));
     }
-    for (uid, qos, tallies) in history.dead_pods() {
-        let (_, known) = pods.entry(uid).or_insert_with(|| (qos, Vec::new()));
-        for (page_size, tally) in tallies {
-            let dead = TenantSize::of_the_dead(page_size, tally);
-            if dead.was_refused() {
-                add(known, vec![dead], |known, _| known.add_past(tally));
-            }
-        }
-    }
+    add_gone(&mut pods, history);
     add_nameless(&mut pods, snapshot, history);
     let none: Arc<str> = Arc::from("");
     pods.into_iter()
@@ -74,12 +66,28 @@ pub(super) fn states(
         .collect()
 }
 
+/// What was refused to pods that are gone, but to those of an exporter.
+fn add_gone<'a>(pods: &mut Known<'a>, history: &'a History) {
+    let exporters = history.all_past().filter(|(key, _)| &*key.container == EXPORTER);
+    let exporters: HashSet<&PodUid> = exporters.map(|(key, _)| &key.uid).collect();
+    let dead = history.dead_pods();
+    for (uid, qos, tallies) in dead.filter(|(uid, ..)| !exporters.contains(uid)) {
+        let (_, known) = pods.entry(uid).or_insert_with(|| (qos, Vec::new()));
+        for (page_size, tally) in tallies {
+            let dead = TenantSize::of_the_dead(page_size, tally);
+            if dead.was_refused() {
+                add(known, vec![dead], |known, _| known.add_past(tally));
+            }
+        }
+    }
+}
+
 /// What was refused to containers without a name is told of their pods, but of our own.
 fn add_nameless<'a>(pods: &mut Known<'a>, snapshot: &Snapshot, history: &'a History) {
     let own = snapshot.own_pod();
     let refused = history.nameless().filter(|(uid, _, it)| it.failures > 0 && own != Some(uid));
     for (uid, page_size, tally) in refused {
-        let (_, known) = pods.entry(uid).or_insert_with(|| (QosClass::BestEffort, Vec::new()));
+        let (_, known) = pods.entry(uid).or_insert_with(|| (None, Vec::new()));
         let dead = TenantSize::of_the_dead(page_size, tally);
         add(known, vec![dead], |known, _| known.add_nameless(tally));
     }

@@ -1,6 +1,10 @@
 //! What each pool has promised, can give, and has given to whom.
 
-use crate::identity::Owner;
+use std::collections::HashMap;
+
+use super::gone::is_gone;
+use crate::history::History;
+use crate::identity::{Owner, PodUid};
 use crate::snapshot::{Hugetlb, Limit, Pool, Reading, Snapshot};
 use crate::units::{Bytes, PageSize};
 
@@ -19,29 +23,33 @@ pub struct PoolState {
     pub orphaned: Reading<Bytes>,
     /// In use, and charged to no cgroup that we see: host processes, and files nobody maps.
     pub unattributed: Reading<Bytes>,
+    /// Reserved and not yet touched, and charged to no cgroup that we see: hugetlbfs mounts with a min_size, and host
+    /// processes.
+    pub unattributed_reserved: Reading<Bytes>,
+    /// How many reserved pages at least the kernel's count lacks; nothing where it may be right.
+    pub lost_reservations: Option<Bytes>,
     /// What nobody holds and nobody was promised: not missed by any pod that maps all it was granted. It does not
     /// vary with what pods map at the moment.
     pub spare: Reading<Bytes>,
 }
 
 /// The pools' states, smallest page size first.
-pub(super) fn states(snapshot: &Snapshot) -> Vec<PoolState> {
-    snapshot.pools.iter().map(|pool| state(snapshot, pool)).collect()
+pub(super) fn states(snapshot: &Snapshot, history: &History) -> Vec<PoolState> {
+    snapshot.pools.iter().map(|pool| state(snapshot, history, pool)).collect()
 }
 
-fn state(snapshot: &Snapshot, pool: &Pool) -> PoolState {
-    let sums = Sums::of(snapshot, pool.page_size);
+fn state(snapshot: &Snapshot, history: &History, pool: &Pool) -> PoolState {
+    let sums = Sums::of(snapshot, history, pool.page_size);
     let available = pool.bytes(pool.available());
-    let used = match (pool.bytes(pool.size), pool.bytes(pool.free)) {
-        (Reading::Present(size), Reading::Present(free)) => Reading::Present(size.less(free)),
-        (Reading::Failed, _) | (_, Reading::Failed) => Reading::Failed,
-        _ => Reading::Absent,
-    };
     let none = snapshot.hierarchy.is_none();
     let known = |reading| if none { Reading::Absent } else { reading };
+    // Where only a part of the hierarchy is seen, the rest may have cgroups of its own.
+    let of_node = |reading| if snapshot.is_part { Reading::Absent } else { reading };
     let orphaned = less(sums.kubepods, sums.pods);
-    let unattributed = less(used, sums.all);
-    let spoken_for = sums.spoken_for.plus(orphaned).plus(unattributed);
+    let unattributed = of_node(less(used(pool), sums.all));
+    let reserved = pool.reserved_bytes();
+    let unattributed_reserved = of_node(less(reserved, less(sums.all_reserved, sums.all)));
+    let spoken_for = sums.spoken_for.plus(orphaned).plus(unattributed).plus(unattributed_reserved);
     PoolState {
         page_size: pool.page_size,
         promised: known(sums.promised),
@@ -49,8 +57,26 @@ fn state(snapshot: &Snapshot, pool: &Pool) -> PoolState {
         shortfall: known(less(sums.unfilled, available)),
         orphaned,
         unattributed: known(unattributed),
+        unattributed_reserved: known(unattributed_reserved),
+        lost_reservations: lost_reservations(snapshot, pool),
         spare: less(pool.bytes(pool.size), spoken_for),
     }
+}
+
+/// How many reserved pages at least the kernel's count of them lacks, `resv_hugepages`. What cgroups are charged for as
+/// reserved is either touched, and then not free any more, or still reserved in the pool.
+pub(super) fn lost_reservations(snapshot: &Snapshot, pool: &Pool) -> Option<Bytes> {
+    let (used, counted) = (used(pool).present()?, pool.counted_reserved_bytes().present()?);
+    let top = snapshot.cgroups.iter().filter(|cgroup| cgroup.parent.is_none());
+    let charged = top.filter_map(|top| top.of_size(pool.page_size)?.reserved.present());
+    let charged = charged.fold(Bytes::ZERO, |sum, bytes| Bytes(sum.0.saturating_add(bytes.0)));
+    let least = i128::from(charged.less(used).0) - i128::from(counted.0);
+    u64::try_from(least).ok().map(Bytes).filter(|lost| *lost > Bytes::ZERO)
+}
+
+/// The pages that are not free.
+fn used(pool: &Pool) -> Reading<Bytes> {
+    less(pool.bytes(pool.size), pool.bytes(pool.free))
 }
 
 /// The one less the other, where both are known.
@@ -74,10 +100,12 @@ struct Sums {
     kubepods: Reading<Bytes>,
     /// What the cgroups that have no parent use.
     all: Reading<Bytes>,
+    /// What they have reserved; absent on kernels that do not count it.
+    all_reserved: Reading<Bytes>,
 }
 
 impl Sums {
-    fn of(snapshot: &Snapshot, page_size: PageSize) -> Self {
+    fn of(snapshot: &Snapshot, history: &History, page_size: PageSize) -> Self {
         let zero = Reading::Present(Bytes::ZERO);
         let mut sums = Self {
             promised: zero,
@@ -86,19 +114,29 @@ impl Sums {
             pods: zero,
             kubepods: Reading::Absent,
             all: zero,
+            all_reserved: zero,
         };
         let of = |index: Option<usize>| index.and_then(|index| snapshot.cgroups.get(index));
         let is_tier = |index| of(index).is_some_and(|cgroup| *cgroup.owner == Owner::Tier);
         // v1's root has files too, and holds what all hold.
         let is_top = |index| of(index).is_none_or(|parent| &*parent.path == "/");
+        let outside = held_outside(snapshot, page_size);
         for cgroup in snapshot.cgroups.iter() {
             let Some(hugetlb) = cgroup.of_size(page_size) else { continue };
             if cgroup.parent.is_none() {
                 sums.all = sums.all.plus(hugetlb.usage);
+                sums.all_reserved = match hugetlb.reserved {
+                    Reading::Absent => Reading::Absent,
+                    reserved => sums.all_reserved.plus(reserved),
+                };
             }
             match &*cgroup.owner {
-                Owner::Pod(_) => {
-                    sums.promise(hugetlb);
+                Owner::Pod(pod) => {
+                    if is_gone(snapshot, history, cgroup, &pod.uid) {
+                        sums.spoken_for = sums.spoken_for.plus(held(hugetlb));
+                    } else {
+                        sums.promise(hugetlb, outside.get(&pod.uid).copied().unwrap_or_default());
+                    }
                     if is_tier(cgroup.parent) {
                         sums.pods = sums.pods.plus(hugetlb.usage);
                     }
@@ -115,7 +153,8 @@ impl Sums {
         sums
     }
 
-    fn promise(&mut self, hugetlb: &Hugetlb) {
+    /// Adds what a pod was granted and holds; `outside` its cgroup its containers hold some of it.
+    fn promise(&mut self, hugetlb: &Hugetlb, outside: Bytes) {
         let held = held(hugetlb);
         let limit = match hugetlb.limit {
             Reading::Present(Limit::At(limit)) => Reading::Present(limit),
@@ -126,9 +165,23 @@ impl Sums {
         self.spoken_for = self.spoken_for.plus(more);
         if limit != Reading::Absent {
             self.promised = self.promised.plus(limit);
-            self.unfilled = self.unfilled.plus(less(limit, held));
+            let all = held.plus(Reading::Present(outside));
+            self.unfilled = self.unfilled.plus(less(limit, all));
         }
     }
+}
+
+/// What containers hold that lie outside of their pods' cgroups.
+fn held_outside(snapshot: &Snapshot, page_size: PageSize) -> HashMap<&PodUid, Bytes> {
+    let mut outside: HashMap<&PodUid, Bytes> = HashMap::new();
+    for cgroup in snapshot.cgroups.iter() {
+        let Owner::Container(container) = &*cgroup.owner else { continue };
+        if let Some(hugetlb) = cgroup.of_size(page_size).filter(|_| !container.in_pod_cgroup) {
+            let sum = outside.entry(&container.pod.uid).or_default();
+            *sum = Bytes(sum.0.saturating_add(held(hugetlb).present().unwrap_or_default().0));
+        }
+    }
+    outside
 }
 
 fn held(hugetlb: &Hugetlb) -> Reading<Bytes> {
@@ -138,9 +191,10 @@ fn held(hugetlb: &Hugetlb) -> Reading<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::Retention;
     use crate::snapshot::example::{hugetlb, node, page_size};
     use crate::snapshot::{CgroupVersion, Hierarchy, Hugetlb};
-    use crate::units::Pages;
+    use crate::units::{Pages, SignedPages};
     use std::time::Duration;
 
     const PAGE: u64 = 2 << 20;
@@ -161,7 +215,7 @@ mod tests {
             page_size: page_size(),
             size: pages(100),
             free: pages(40),
-            reserved: pages(10),
+            reserved: Reading::Present(SignedPages(10)),
             surplus: pages(0),
             overcommit_limit: pages(50),
             nodes: Vec::new(),
@@ -177,6 +231,10 @@ mod tests {
             .with("/system.slice/vm", figures(u64::MAX, 5, 5))
     }
 
+    fn states(snapshot: &Snapshot) -> Vec<PoolState> {
+        super::states(snapshot, &History::new(Retention::default()))
+    }
+
     fn pages(reading: Reading<Bytes>) -> Option<u64> {
         reading.present().map(|bytes| bytes.0 / PAGE)
     }
@@ -189,15 +247,19 @@ mod tests {
         assert_eq!(pages(state.shortfall), Some(50 - 30), "overcommit is a hope");
         assert_eq!(pages(state.orphaned), Some(52 - 42));
         assert_eq!(pages(state.unattributed), Some(60 - 57));
+        assert_eq!(pages(state.unattributed_reserved), Some(10 - (65 - 57)));
+        assert_eq!(state.lost_reservations, None);
         assert_eq!(pages(state.spare), Some(0), "60, 40 and 5, and then some");
     }
 
     #[test]
     fn what_is_to_spare_does_not_vary_with_what_pods_map() {
-        let spare = |reserved, usage| {
+        let spare = |reserved: u64, usage: u64| {
             let mut snapshot = node(Duration::ZERO);
             snapshot.pools = self::snapshot().pools;
             snapshot.pools[0].free = Reading::Present(Pages(100 - usage - 7));
+            let to_come = reserved.saturating_sub(usage).cast_signed();
+            snapshot.pools[0].reserved = Reading::Present(SignedPages(to_come));
             let mut snapshot = snapshot
                 .with("/", figures(u64::MAX, reserved + 5, usage + 5))
                 .with("/kubepods", figures(u64::MAX, reserved, usage))
@@ -213,6 +275,36 @@ mod tests {
             assert_eq!(spare(reserved, usage), Some(100 - 60 - 5 - 2), "{reserved} {usage}");
         }
         assert_eq!(spare(70, 10), Some(100 - 70 - 5 - 2), "it has mapped more than it may touch");
+    }
+
+    #[test]
+    fn the_kernel_has_lost_count_where_more_is_charged_than_there_is() {
+        let lost = |reserved| {
+            let mut snapshot = snapshot();
+            snapshot.pools[0].reserved = Reading::Present(SignedPages(reserved));
+            states(&snapshot).remove(0).lost_reservations.map(|bytes| bytes.0 / PAGE)
+        };
+        // 65 are charged as reserved, and 60 are not free.
+        for (reserved, expected) in [(5, None), (4, Some(1)), (0, Some(5)), (-2, Some(7))] {
+            assert_eq!(lost(reserved), expected, "{reserved}");
+        }
+    }
+
+    #[test]
+    fn what_lies_outside_of_a_pods_cgroup_fills_its_grant() {
+        let outside = format!("/kubepods-poda.slice:cri-containerd:{:0>64}", 1);
+        let state = states(&snapshot().with(&outside, figures(u64::MAX, 7, 7))).remove(0);
+        assert_eq!(pages(state.unfilled), Some(40 + 10 - 7));
+    }
+
+    #[test]
+    fn what_is_left_of_a_pod_promises_nothing() {
+        let mut snapshot = snapshot();
+        snapshot.cgroups_mut()[2].populated = Reading::Present(false);
+        let mut history = History::new(Retention::default());
+        history.update(&snapshot);
+        let state = super::states(&snapshot, &history).remove(0);
+        assert_eq!((pages(state.promised), pages(state.unfilled)), (Some(40), Some(10)));
     }
 
     #[test]

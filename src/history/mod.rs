@@ -10,6 +10,7 @@ mod chain;
 mod counter;
 mod grant;
 mod loops;
+mod presence;
 mod record;
 mod refusals;
 mod retention;
@@ -26,6 +27,7 @@ use by_size::BySize;
 use chain::Chains;
 pub use grant::Grant;
 pub use loops::RefusedEnds;
+pub use presence::Presence;
 pub use record::Living;
 use record::{Explained, InstanceRecord, PodRecord, See};
 pub use refusals::{Fault, Refusals};
@@ -156,7 +158,7 @@ impl History {
                     }
                 }
                 Owner::InsideContainer
-                | Owner::PodInfrastructure
+                | Owner::PodInfrastructure(_)
                 | Owner::Tier
                 | Owner::Service => {}
             }
@@ -207,6 +209,11 @@ impl History {
         self.pods.get(path)?.sizes.get(page_size).map(|record| (record.tally(), record.grant))
     }
 
+    /// Since when a living pod's cgroup is there, and whether anybody is in it.
+    pub fn presence(&self, path: &str) -> Option<&Presence> {
+        self.pods.get(path).map(|pod| &pod.presence)
+    }
+
     /// The time of the newest snapshot, since the start.
     pub fn now(&self) -> Duration {
         self.now
@@ -215,7 +222,8 @@ impl History {
     /// Pods' cgroups that are gone and are remembered for what was refused them.
     pub fn dead_pods(
         &self,
-    ) -> impl Iterator<Item = (&PodUid, QosClass, impl Iterator<Item = (PageSize, Tally)>)> {
+    ) -> impl Iterator<Item = (&PodUid, Option<QosClass>, impl Iterator<Item = (PageSize, Tally)>)>
+    {
         self.pods.values().filter(|pod| pod.seen.poll != self.polls).map(|pod| {
             let tallies = pod.sizes.iter().map(|(page_size, record)| (page_size, record.tally()));
             (&pod.uid, pod.qos, tallies)
@@ -241,10 +249,12 @@ impl History {
             qos: pod.qos,
             sizes: BySize::new(),
             as_seen: None,
+            presence: Presence::new(seen.at, young),
             seen,
             counts_its_containers: see.counts_below(),
         });
         record.seen = seen;
+        record.presence.take_in(see.cgroup.populated, seen.at);
         record.resume();
         see.take_in(&mut record.sizes, young);
     }

@@ -7,7 +7,7 @@ use super::by_size::BySize;
 use super::chain::Chain;
 use super::loops::RefusedEnds;
 use super::refusals::{Figures, Now, Watch};
-use super::{ContainerKey, Grant, Seen, Tally};
+use super::{ContainerKey, Grant, Presence, Seen, Tally};
 use crate::identity::{ContainerId, Owner, PodUid, QosClass};
 use crate::snapshot::{Cgroup, Failures, Hugetlb, Snapshot};
 use crate::units::{Bytes, PageSize};
@@ -15,10 +15,11 @@ use crate::units::{Bytes, PageSize};
 #[derive(Debug)]
 pub(super) struct PodRecord {
     pub(super) uid: PodUid,
-    pub(super) qos: QosClass,
+    pub(super) qos: Option<QosClass>,
     pub(super) sizes: BySize<Record>,
     /// Of one that is gone: the same as it was when it was last seen, in case it comes back.
     pub(super) as_seen: Option<BySize<Record>>,
+    pub(super) presence: Presence,
     pub(super) seen: Seen,
     /// Whether its counters hold those of its containers: v2's do.
     pub(super) counts_its_containers: bool,

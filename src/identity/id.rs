@@ -9,13 +9,10 @@ use std::sync::Arc;
 pub struct PodUid(Arc<str>);
 
 impl PodUid {
-    /// The UID as written in a path. The systemd driver writes a UUID's dashes as `_`.
+    /// The UID as written in a path. The systemd driver writes every dash as `_`, also those of a UID that a static
+    /// pod's manifest made up; so the two are alike.
     pub fn from_path(text: &str) -> Option<Self> {
-        if text.is_empty() {
-            return None;
-        }
-        let usual = if is_uuid(text, b'_') { text.replace('_', "-").into() } else { text.into() };
-        Some(Self(usual))
+        (!text.is_empty()).then(|| Self(text.replace('_', "-").into()))
     }
 
     /// Whether a text can be nothing but a UID: a UUID in either spelling, or 32 hex digits.

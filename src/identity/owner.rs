@@ -24,8 +24,8 @@ pub enum Owner {
     Container(ContainerCgroup),
     /// Below a container's cgroup: crun's `container`, an `exec`, a systemd inside.
     InsideContainer,
-    /// In a pod and neither of these: conmon, Kata's own, a pod's cgroup made by the runtime.
-    PodInfrastructure,
+    /// In a pod and neither of these: conmon, Kata's virtual machine, a pod's cgroup made by the runtime.
+    PodInfrastructure(PodCgroup),
     /// Above the pods: kubepods and its tiers.
     Tier,
     /// Anything else: services, virtual machines, sessions.
@@ -37,8 +37,8 @@ pub enum Owner {
 pub struct PodCgroup {
     /// The pod.
     pub uid: PodUid,
-    /// Its class.
-    pub qos: QosClass,
+    /// Its class; nothing where pods have no cgroups.
+    pub qos: Option<QosClass>,
 }
 
 /// A container's cgroup.
@@ -51,7 +51,7 @@ pub struct ContainerCgroup {
     /// The container.
     pub id: ContainerId,
     /// Whether it lies in the pod's cgroup. Where kubelet and runtime use different drivers it does not,
-    /// and the pod's limit does not apply to it.
+    /// and the pod's limit does not apply to it; nor where the kubelet makes no cgroups of pods.
     pub in_pod_cgroup: bool,
 }
 
@@ -70,6 +70,24 @@ impl Owner {
             None if components.last().is_some_and(|last| is_tier(last, &components)) => Self::Tier,
             None => Self::Service,
         }
+    }
+
+    /// The same where the kubelet makes no cgroups of pods (`--cgroups-per-qos=false`) and the runtime puts containers at
+    /// `/k8s.io/<id>`, `/docker/<id>` or `/system.slice/docker-<id>.scope`: who they are the ids tell, for those who know.
+    pub fn by_id(path: &str, pod: impl Fn(&ContainerId) -> Option<PodUid>) -> Option<Self> {
+        let mut components = path.split('/').filter(|component| !component.is_empty());
+        let container = components.find_map(|component| {
+            let (runtime, id) = parse_container(component)?;
+            let pod = PodCgroup { uid: pod(&id)?, qos: None };
+            Some(ContainerCgroup { pod, runtime, id, in_pod_cgroup: false })
+        })?;
+        let is_inside = components.next().is_some();
+        Some(if is_inside { Self::InsideContainer } else { Self::Container(container) })
+    }
+
+    /// Whether its name may be that of a container of any pod's.
+    pub fn may_be_container(path: &str) -> bool {
+        path.split('/').any(|component| parse_container(component).is_some())
     }
 }
 
@@ -118,7 +136,8 @@ impl<'a> PodComponent<'a> {
         let (uid, tail) = after_pod.split_at_checked(uid_end)?;
         let slice = component.strip_suffix(after_pod)?.strip_suffix("-pod")?;
         let in_place = parent.strip_suffix(".slice") == Some(slice);
-        Some(Self { pod: PodCgroup { uid: PodUid::from_path(uid)?, qos }, tail, in_place })
+        let pod = PodCgroup { uid: PodUid::from_path(uid)?, qos: Some(qos) };
+        Some(Self { pod, tail, in_place })
     }
 
     /// `pod<uid>` below `burstable`, `besteffort` or kubepods; elsewhere only with a UID that is unmistakable.
@@ -133,7 +152,7 @@ impl<'a> PodComponent<'a> {
             _ => return None,
         };
         Some(Self {
-            pod: PodCgroup { uid: PodUid::from_path(uid)?, qos },
+            pod: PodCgroup { uid: PodUid::from_path(uid)?, qos: Some(qos) },
             tail: "",
             in_place: true,
         })
@@ -150,11 +169,11 @@ impl<'a> PodComponent<'a> {
         let (container, in_pod_cgroup, deeper) = match (joined, below) {
             (Some(container), deeper) => (container, false, deeper),
             (None, []) if self.in_place => return Owner::Pod(self.pod),
-            (None, []) => return Owner::PodInfrastructure,
+            (None, []) => return Owner::PodInfrastructure(self.pod),
             (None, [first, deeper @ ..]) => (parse_container(first), self.in_place, deeper),
         };
         match (container, deeper) {
-            (None, _) => Owner::PodInfrastructure,
+            (None, _) => Owner::PodInfrastructure(self.pod),
             (Some((runtime, id)), []) => {
                 Owner::Container(ContainerCgroup { pod: self.pod, runtime, id, in_pod_cgroup })
             }
@@ -180,170 +199,4 @@ fn parse_container(component: &str) -> Option<(Runtime, ContainerId)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const UID: &str = "9cce6226-b6f8-45de-a5d8-ced23cc58b11";
-    const UID_SYSTEMD: &str = "9cce6226_b6f8_45de_a5d8_ced23cc58b11";
-    const STATIC: &str = "9cce6226b6f8c645dea5d8ced23cc58b";
-    const ID: &str = "4629c1b056a38b427bf33e5eef22257be563b1078cb82abd6b41079d795d1608";
-    const OUTER: &str = "057f13dd5abc07c728c5024f4054348d6a264bcb3f6eaf8b1dc23bc2bded8cd4";
-
-    fn pod(uid: &str, qos: QosClass) -> PodCgroup {
-        PodCgroup { uid: PodUid::from_path(uid).expect("a uid"), qos }
-    }
-
-    fn container(uid: &str, qos: QosClass, runtime: Runtime, in_pod_cgroup: bool) -> Owner {
-        let id = ContainerId::parse(ID).expect("an id");
-        Owner::Container(ContainerCgroup { pod: pod(uid, qos), runtime, id, in_pod_cgroup })
-    }
-
-    #[track_caller]
-    fn check(path: &str, owner: &Owner) {
-        let path = path
-            .replace("UIDS", UID_SYSTEMD)
-            .replace("UID", UID)
-            .replace("OUTER", OUTER)
-            .replace("ID", ID);
-        assert_eq!(Owner::of(&path), *owner, "{path}");
-    }
-
-    #[test]
-    fn pods_of_both_drivers() {
-        use QosClass::{BestEffort, Burstable, Guaranteed};
-        check(
-            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUIDS.slice",
-            &Owner::Pod(pod(UID, Burstable)),
-        );
-        check(
-            "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-podUIDS.slice",
-            &Owner::Pod(pod(UID, BestEffort)),
-        );
-        check("/kubepods.slice/kubepods-podUIDS.slice", &Owner::Pod(pod(UID, Guaranteed)));
-        check("/kubepods/burstable/podUID", &Owner::Pod(pod(UID, Burstable)));
-        check("/kubepods/besteffort/podUID", &Owner::Pod(pod(UID, BestEffort)));
-        check("/kubepods/podUID", &Owner::Pod(pod(UID, Guaranteed)));
-        check(&format!("/kubepods/pod{STATIC}"), &Owner::Pod(pod(STATIC, Guaranteed)));
-        check("/kubepods/burstable/podmy-own-uid", &Owner::Pod(pod("my-own-uid", Burstable)));
-    }
-
-    #[test]
-    fn containers_of_all_runtimes() {
-        use QosClass::{Burstable, Guaranteed};
-        let slice = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-podUIDS.slice";
-        check(
-            &format!("{slice}/cri-containerd-ID.scope"),
-            &container(UID, Burstable, Runtime::Containerd, true),
-        );
-        check(&format!("{slice}/crio-ID.scope"), &container(UID, Burstable, Runtime::CriO, true));
-        check(
-            &format!("{slice}/docker-ID.scope"),
-            &container(UID, Burstable, Runtime::Docker, true),
-        );
-        check(
-            &format!("{slice}/libpod-ID.scope"),
-            &container(UID, Burstable, Runtime::Podman, true),
-        );
-        check("/kubepods/podUID/ID", &container(UID, Guaranteed, Runtime::Unknown, true));
-        check("/kubepods/podUID/crio-ID", &container(UID, Guaranteed, Runtime::CriO, true));
-    }
-
-    #[test]
-    fn what_lies_below_a_container_is_the_containers() {
-        check("/kubepods/podUID/crio-ID/container", &Owner::InsideContainer);
-        check("/kubepods/podUID/ID/docker/OUTER", &Owner::InsideContainer);
-        check("/kubepods/podUID/ID/system.slice/x.service", &Owner::InsideContainer);
-    }
-
-    #[test]
-    fn conmon_and_strangers_in_a_pod_are_infrastructure() {
-        check("/kubepods/podUID/crio-conmon-ID", &Owner::PodInfrastructure);
-        check("/kubepods/podUID/crio-conmon-ID.scope", &Owner::PodInfrastructure);
-        check("/kubepods/podUID/kata_overhead", &Owner::PodInfrastructure);
-    }
-
-    #[test]
-    fn the_last_kubelet_counts() {
-        use QosClass::{Burstable, Guaranteed};
-        let kind = "/system.slice/docker-OUTER.scope/kubelet.slice/kubelet-kubepods.slice";
-        check(
-            &format!(
-                "{kind}/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-podUIDS.slice/cri-containerd-ID.scope"
-            ),
-            &container(UID, Burstable, Runtime::Containerd, true),
-        );
-        check(&format!("{kind}/kubelet-kubepods-podUIDS.slice"), &Owner::Pod(pod(UID, Guaranteed)));
-        check(
-            "/docker/OUTER/kubelet/kubepods/burstable/podUID/ID",
-            &container(UID, Burstable, Runtime::Unknown, true),
-        );
-        check(
-            &format!("/kubepods/pod{STATIC}/OUTER/kubepods/podUID/ID"),
-            &container(UID, Guaranteed, Runtime::Unknown, true),
-        );
-    }
-
-    #[test]
-    fn containers_outside_their_pods_cgroup_are_flagged() {
-        let outside = container(UID, QosClass::Burstable, Runtime::Containerd, false);
-        check(
-            "/system.slice/containerd.service/kubepods-burstable-podUIDS.slice:cri-containerd:ID",
-            &outside,
-        );
-        check("/kubepods-burstable-podUIDS.slice:cri-containerd:ID", &outside);
-        let docker = container(UID, QosClass::Burstable, Runtime::Unknown, false);
-        check("/system.slice/docker.service/kubepods-burstable-podUIDS.slice/ID", &docker);
-        check(
-            "/system.slice/docker.service/kubepods-burstable-podUIDS.slice",
-            &Owner::PodInfrastructure,
-        );
-    }
-
-    #[test]
-    fn tiers_and_services() {
-        for path in [
-            "/kubepods",
-            "/kubepods.slice",
-            "/kubepods/burstable",
-            "/kubepods.slice/kubepods-besteffort.slice",
-            "/kubelet.slice/kubelet-kubepods.slice",
-            "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice",
-        ] {
-            check(path, &Owner::Tier);
-        }
-        for path in [
-            "/",
-            "/system.slice",
-            "/system.slice/postgresql.service",
-            "/machine.slice/machine-qemu.scope",
-            "/system.slice/docker-ID.scope",
-            "/docker/ID",
-            "/podman",
-            "/pods",
-            "/app/burstable",
-        ] {
-            check(path, &Owner::Service);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_path_panics(path in "\\PC*") {
-            let _ = Owner::of(&path);
-        }
-
-        #[test]
-        fn no_path_made_of_our_own_words_panics(
-            words in proptest::collection::vec(
-                prop::sample::select(vec![
-                    "kubepods", "-pod", "pod", ".slice", ":", "/", "-burstable", "burstable", ".scope", ID, UID, UID_SYSTEMD,
-                    "cri-containerd", "-", "é",
-                ]),
-                0..12,
-            )
-        ) {
-            let _ = Owner::of(&words.concat());
-        }
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::identity::Owner;
 use crate::snapshot::{
-    CgroupVersion, Exempt, Hugetlb, LevelLimits, Limit, OwnCgroup, Reading, Snapshot,
+    CgroupVersion, Exempt, Hugetlb, LevelLimits, Limit, OwnCgroup, Reading, Snapshot, Source,
 };
 use crate::units::{Bytes, PageSize};
 
@@ -18,6 +18,8 @@ pub struct Site {
     in_pod: bool,
     /// Whether the levels are all that may refuse us by right.
     complete: bool,
+    /// It is known that this node has no controller, wherever our own cgroup is.
+    no_controller: bool,
     /// Further up, where others are charged too, a reservation limit is finite.
     others_share_a_reservation_limit: bool,
 }
@@ -67,6 +69,10 @@ impl Site {
         let sees_tree = chain.first().is_some_and(|own| &*own.path != "/");
         Self {
             levels: levels.collect(),
+            no_controller: snapshot
+                .sources
+                .iter()
+                .any(|health| health.source == Source::Cgroups && health.is_missing()),
             in_pod,
             complete: pod.is_some() || (!chain.is_empty() && (!in_pod || sees_tree)),
             others_share_a_reservation_limit: above.iter().any(|cgroup| {
@@ -96,7 +102,10 @@ impl Site {
 
     /// Whether nothing of ours can be limited, there being no hugetlb controller.
     pub fn lacks_controller(&self) -> bool {
-        self.own.as_ref().is_some_and(|own| !own.has_controller)
+        match &self.own {
+            Some(own) => !own.has_controller,
+            None => self.no_controller,
+        }
     }
 
     /// Whether the fault limits that are seen have no room for a page.
@@ -166,9 +175,10 @@ impl Site {
 
 fn is_of_a_pod(owner: &Owner) -> bool {
     match owner {
-        Owner::Pod(_) | Owner::Container(_) | Owner::InsideContainer | Owner::PodInfrastructure => {
-            true
-        }
+        Owner::Pod(_)
+        | Owner::Container(_)
+        | Owner::InsideContainer
+        | Owner::PodInfrastructure(_) => true,
         Owner::Tier | Owner::Service => false,
     }
 }

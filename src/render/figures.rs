@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::assessment::TenantSize;
-use crate::snapshot::{Limit, Reading};
+use crate::assessment::{PoolState, TenantSize};
+use crate::snapshot::{Limit, Pool, Reading};
 use crate::units::Bytes;
 
 /// What is said where no rule found anything; it is no promise where something was not seen.
@@ -13,6 +13,17 @@ pub(super) fn nothing_found(all_seen: bool) -> &'static str {
     } else {
         "Nothing wrong was found in what could be seen."
     }
+}
+
+/// What is said of a pool whose reserved pages the kernel has lost count of.
+pub(super) fn lost_count(pool: &Pool, state: &PoolState) -> Option<String> {
+    let (lost, counted) = (state.lost_reservations?, pool.reserved.present()?);
+    Some(format!(
+        "The kernel has lost count of reserved {} pages: {} are counted, {} too few at least. Verdicts do not go by that count.",
+        pool.page_size,
+        counted.0,
+        lost.0.div_ceil(pool.page_size.bytes().0),
+    ))
 }
 
 /// What somebody has mapped and can't touch.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use crate::snapshot::{LevelLimits, Limit, Outcome, Pool, Reading, RefusedBy, Trial};
-use crate::units::{Bytes, PageSize, Pages};
+use crate::units::{Bytes, PageSize, Pages, SignedPages};
 
 /// Below the words, not below their name.
 const INDENT: &str = "         ";
@@ -83,7 +83,7 @@ fn pool(pool: Reading<&Pool>, size: PageSize) -> String {
         "{} pages of {size}: {} free, {} of them reserved, {} available",
         pages(pool.size),
         pages(pool.free),
-        pages(pool.reserved),
+        pages(pool.reserved.map(SignedPages::at_least_none)),
         pages(pool.available()),
     )
 }
@@ -147,7 +147,7 @@ pub fn json(trial: &Trial) -> String {
         pool: trial.pool.as_ref().present().map(|pool| PoolReport {
             size_pages: pages(pool.size),
             free_pages: pages(pool.free),
-            reserved_pages: pages(pool.reserved),
+            reserved_pages: pages(pool.reserved.map(SignedPages::at_least_none)),
             available_pages: pages(pool.available()),
         }),
         limits: trial.limits.iter().map(level_report).collect(),

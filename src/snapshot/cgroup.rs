@@ -62,6 +62,9 @@ pub struct Cgroup {
     pub parent: Option<usize>,
     /// Whose it is, by its path.
     pub owner: Arc<Owner>,
+    /// Whether there is a process in it or below it, `populated 1` in `cgroup.events` (v1: anything in the `cgroup.procs`
+    /// there). Read for pods.
+    pub populated: Reading<bool>,
     /// The NUMA nodes its memory may come from, `cpuset.mems.effective` (v1 `cpuset.effective_mems`): `0-1,3`.
     /// Read for containers with reserved pages to come, on machines with several nodes.
     pub memory_nodes: Reading<Vec<NumaNode>>,

@@ -26,6 +26,8 @@ pub struct DeclaredPod {
     pub limits_without_claims: Vec<(PageSize, Bytes)>,
     /// The findings that its owner knows of.
     pub acknowledged: Acknowledged,
+    /// The sizes that the pod's own resources name (`spec.resources`): its containers share those.
+    pub own_resources: Vec<PageSize>,
     /// Its containers of all kinds.
     pub containers: Vec<DeclaredContainer>,
 }

@@ -8,7 +8,7 @@ use super::{
     Taken,
 };
 use crate::identity::{NameIndex, Owner};
-use crate::units::{Bytes, PageSize, Pages};
+use crate::units::{Bytes, PageSize, Pages, SignedPages};
 
 /// Pages of 2 MiB.
 pub fn page_size() -> PageSize {
@@ -25,6 +25,7 @@ pub fn node(since_start: Duration) -> Snapshot {
         pools: Vec::new(),
         memory: Memory::default(),
         hierarchy: None,
+        is_part: false,
         cgroups: Arc::default(),
         at_refusals: Arc::default(),
         own: None,
@@ -43,7 +44,7 @@ pub fn pool(free: u64, reserved: u64) -> Pool {
         page_size: page_size(),
         size: pages(500),
         free: pages(free),
-        reserved: pages(reserved),
+        reserved: Reading::Present(SignedPages(reserved.cast_signed())),
         surplus: pages(0),
         overcommit_limit: pages(0),
         nodes: Vec::new(),
@@ -91,6 +92,7 @@ impl Snapshot {
             inode,
             parent,
             owner,
+            populated: Reading::Absent,
             memory_nodes: Reading::Absent,
             hugetlb: [hugetlb].into(),
         });

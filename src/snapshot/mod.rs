@@ -34,6 +34,9 @@ pub use trial::{LevelLimits, Outcome, RefusedBy, Trial};
 
 use crate::identity::{NameIndex, Owner, PodUid};
 
+/// How the chart calls the exporter's container.
+pub const EXPORTER: &str = "hugetlb-exporter";
+
 /// Everything that was read of a node in one poll.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -45,6 +48,8 @@ pub struct Snapshot {
     pub memory: Memory,
     /// Where the hugetlb controller was found; nothing where there is none.
     pub hierarchy: Option<Hierarchy>,
+    /// Whether that is but a part of the machine's, as in a cgroup namespace of its own: others' cgroups are not seen.
+    pub is_part: bool,
     /// Every cgroup that has hugetlb files, parents before their children.
     pub cgroups: Arc<Vec<Cgroup>>,
     /// What was held where something was refused, when the reader heard of it: a moment before this snapshot. Only what it
@@ -90,7 +95,13 @@ impl Snapshot {
         self.sources.iter().filter_map(|health| Some((health.source, health.failure()?)))
     }
 
-    /// The pod that the exporter itself runs in, if that is seen. What its own probe is refused is nobody's failure.
+    /// Whether what is refused to a pod is a probe's doing, which is nobody's failure: it is our own, or that of another
+    /// exporter on this node, as the chart calls its container. Whoever calls one of theirs so hides their own failures.
+    pub fn is_probing(&self, uid: &PodUid) -> bool {
+        self.own_pod() == Some(uid) || self.names.has_container(uid, EXPORTER)
+    }
+
+    /// The pod that the exporter itself runs in, if that is seen.
     pub fn own_pod(&self) -> Option<&PodUid> {
         self.chain(self.own.as_ref()?.index?).find_map(|cgroup| match &*cgroup.owner {
             Owner::Pod(pod) => Some(&pod.uid),

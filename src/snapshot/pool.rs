@@ -1,7 +1,7 @@
 //! The node's huge-page pools and what /proc says of them.
 
 use super::Reading;
-use crate::units::{Bytes, NumaNode, PageSize, Pages};
+use crate::units::{Bytes, NumaNode, PageSize, Pages, SignedBytes, SignedPages};
 
 /// The pool of one page size, `/sys/kernel/mm/hugepages/hugepages-2048kB`
 /// (Documentation/admin-guide/mm/hugetlbpage.rst).
@@ -13,8 +13,9 @@ pub struct Pool {
     pub size: Reading<Pages>,
     /// Pages nobody has touched, reserved ones included: `free_hugepages`.
     pub free: Reading<Pages>,
-    /// Pages promised to a mapping and not yet touched, a part of the free ones: `resv_hugepages`.
-    pub reserved: Reading<Pages>,
+    /// Pages promised to a mapping and not yet touched, a part of the free ones: `resv_hugepages`. Some kernels lose
+    /// count of them, down to below zero.
+    pub reserved: Reading<SignedPages>,
     /// Pages above the persistent pool, given back when freed: `surplus_hugepages`.
     pub surplus: Reading<Pages>,
     /// How many surplus pages there may be: `nr_overcommit_hugepages`.
@@ -43,12 +44,13 @@ impl Pool {
         self.size == none && [none, Reading::Absent].contains(&self.overcommit_limit)
     }
 
-    /// Free pages that no mapping was promised. Absent or failed where one of the two is.
+    /// Free pages that no mapping was promised. Absent or failed where one of the two is. It is what the kernel goes by,
+    /// right or wrong, when it is asked for a mapping.
     pub fn available(&self) -> Reading<Pages> {
         match (self.free, self.reserved) {
             (Reading::Present(free), Reading::Present(reserved)) => {
                 // The two files are read one after the other; between them a reservation may be made.
-                Reading::Present(free.checked_sub(reserved).unwrap_or_default())
+                Reading::Present(free.checked_sub(reserved.at_least_none()).unwrap_or_default())
             }
             (Reading::Failed, _) | (_, Reading::Failed) => Reading::Failed,
             _ => Reading::Absent,
@@ -67,6 +69,16 @@ impl Pool {
         }
     }
 
+    /// The pages that are promised to a mapping, in bytes, none where they were counted down below zero.
+    pub fn reserved_bytes(&self) -> Reading<Bytes> {
+        self.bytes(self.reserved.map(SignedPages::at_least_none))
+    }
+
+    /// The same as the kernel counts them.
+    pub fn counted_reserved_bytes(&self) -> Reading<SignedBytes> {
+        self.reserved.and_then(|pages| pages.bytes(self.page_size))
+    }
+
     /// A number of this pool's pages, in bytes.
     pub fn bytes(&self, pages: Reading<Pages>) -> Reading<Bytes> {
         pages.and_then(|pages| pages.bytes(self.page_size))
@@ -76,6 +88,8 @@ impl Pool {
 /// What `/proc/meminfo` and `/proc/vmstat` say of huge pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Memory {
+    /// Whether there is a meminfo: a procfs may show processes alone (subset=pid).
+    pub has_meminfo: bool,
     /// The size that a mapping gets that names none, meminfo `Hugepagesize:       2048 kB`.
     pub default_page_size: Reading<PageSize>,
     /// Memory in all pools together, meminfo `Hugetlb:         1024000 kB`.
@@ -97,7 +111,7 @@ pub struct BuddyAllocations {
 mod tests {
     use super::*;
 
-    fn pool(free: Reading<Pages>, reserved: Reading<Pages>) -> Pool {
+    fn pool(free: Reading<Pages>, reserved: Reading<SignedPages>) -> Pool {
         Pool {
             page_size: PageSize::from_bytes(2 << 20).expect("a power of two"),
             size: Reading::Present(Pages(500)),
@@ -111,7 +125,7 @@ mod tests {
 
     #[test]
     fn reserved_pages_are_a_part_of_the_free_ones() {
-        let seed = pool(Reading::Present(Pages(436)), Reading::Present(Pages(36)));
+        let seed = pool(Reading::Present(Pages(436)), Reading::Present(SignedPages(36)));
         assert_eq!(seed.available(), Reading::Present(Pages(400)));
         assert_eq!(seed.bytes(seed.available()), Reading::Present(Bytes(400 * (2 << 20))));
     }
@@ -119,9 +133,17 @@ mod tests {
     #[test]
     fn a_reservation_made_between_two_reads_is_no_negative_pool() {
         assert_eq!(
-            pool(Reading::Present(Pages(1)), Reading::Present(Pages(2))).available(),
+            pool(Reading::Present(Pages(1)), Reading::Present(SignedPages(2))).available(),
             Reading::Present(Pages(0))
         );
+    }
+
+    #[test]
+    fn what_was_counted_down_below_zero_is_promised_to_nobody() {
+        let lost = pool(Reading::Present(Pages(7)), Reading::Present(SignedPages(-1)));
+        assert_eq!(lost.available(), Reading::Present(Pages(7)));
+        assert_eq!(lost.reserved_bytes(), Reading::Present(Bytes::ZERO));
+        assert_eq!(lost.counted_reserved_bytes(), Reading::Present(SignedBytes(-(2 << 20))));
     }
 
     #[test]

@@ -51,15 +51,15 @@ pub struct SourceHealth {
     pub source: Source,
     /// How.
     pub health: Health,
-    /// Whether everything was looked at, and what this source reads is not there: then that is known.
-    pub is_missing: bool,
 }
 
-/// Whether a source gave all it has.
+/// Whether a source gave all it has. That there is nothing to read is an answer, not a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
     /// All was read.
     Up,
+    /// Everything was looked at, and this node has no such thing; what, in one line.
+    Missing(String),
     /// Something was not, what and why in one line. The rest of the source was read all the same.
     Down(String),
 }
@@ -70,36 +70,27 @@ pub enum Health {
 pub struct Problems {
     first: Option<String>,
     others: usize,
-    missing: bool,
+    missing: Option<String>,
 }
 
 impl Problems {
     /// Adds one, naming what, where, and what was expected.
     pub fn add(&mut self, problem: impl FnOnce() -> String) {
         match self.first {
-            // Paths and contents are anyone's; what is shown on a terminal must not command it.
-            None => {
-                self.first = Some(
-                    problem()
-                        .chars()
-                        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-                        .collect(),
-                );
-            }
+            None => self.first = Some(printable(&problem())),
             Some(_) => self.others += 1,
         }
     }
 
-    /// Adds that what was looked for everywhere is not there.
-    pub fn add_missing(&mut self, problem: impl FnOnce() -> String) {
-        self.missing = true;
-        self.add(problem);
+    /// Says that what was looked for everywhere is not there.
+    pub fn add_missing(&mut self, what: impl FnOnce() -> String) {
+        self.missing = Some(printable(&what()));
     }
 
     /// The source's health.
     pub fn into_health(self) -> Health {
         match (self.first, self.others) {
-            (None, _) => Health::Up,
+            (None, _) => self.missing.map_or(Health::Up, Health::Missing),
             (Some(only), 0) => Health::Down(only),
             (Some(first), others) => Health::Down(format!("{first} (and {others} more)")),
         }
@@ -109,20 +100,46 @@ impl Problems {
 impl SourceHealth {
     /// A source's health, from what went wrong with it.
     pub fn new(source: Source, problems: Problems) -> Self {
-        let is_missing = problems.missing;
-        Self { source, health: problems.into_health(), is_missing }
+        Self { source, health: problems.into_health() }
     }
 
-    /// Whether all was read.
+    /// Whether all was read that there is.
     pub fn is_up(&self) -> bool {
-        self.health == Health::Up
+        self.failure().is_none()
     }
 
-    /// Why not everything could be looked at, if so. That there is nothing to look at is an answer.
+    /// Whether this node has no such thing, and that is known.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.health, Health::Missing(_))
+    }
+
+    /// Why not everything could be looked at, if so.
     pub fn failure(&self) -> Option<&str> {
         match &self.health {
-            Health::Down(why) if !self.is_missing => Some(why),
-            Health::Up | Health::Down(_) => None,
+            Health::Down(why) => Some(why),
+            Health::Up | Health::Missing(_) => None,
         }
+    }
+}
+
+/// Paths and contents are anyone's; what is shown on a terminal must not command it.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_is_an_answer_and_what_could_not_be_read_is_none() {
+        let mut problems = Problems::default();
+        problems.add_missing(|| "no such thing".to_owned());
+        let none = SourceHealth::new(Source::Pools, problems.clone());
+        assert!(none.is_up() && none.is_missing() && none.failure().is_none());
+        problems.add(|| "a file\nthat can't be read".to_owned());
+        let failed = SourceHealth::new(Source::Pools, problems);
+        assert!(!failed.is_up() && !failed.is_missing());
+        assert_eq!(failed.failure(), Some("a file\u{fffd}that can't be read"));
     }
 }

@@ -33,7 +33,8 @@ pub(super) fn read(
 ) -> Memory {
     let path = proc.join("meminfo");
     let parsed = files.read(&path, "text", |text| Some(parse_meminfo(text)), meminfo);
-    if parsed == Reading::Absent {
+    let has_meminfo = parsed != Reading::Absent;
+    if !has_meminfo {
         // Every procfs has one, but for those that show processes alone (subset=pid).
         meminfo.add(|| format!("{} does not exist", path.display()));
     }
@@ -48,7 +49,7 @@ pub(super) fn read(
         successes: field(parsed.map(|(successes, _)| successes), success, &path, vmstat),
         failures: field(parsed.map(|(_, failures)| failures), fail, &path, vmstat),
     };
-    Memory { default_page_size, hugetlb, buddy_allocations }
+    Memory { has_meminfo, default_page_size, hugetlb, buddy_allocations }
 }
 
 /// One field of a file: nothing if it is not understood, an inner nothing if an older kernel lacks it.

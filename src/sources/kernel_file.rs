@@ -181,7 +181,7 @@ mod tests {
     fn health(problems: Problems) -> String {
         match problems.into_health() {
             Health::Up => "up".to_owned(),
-            Health::Down(why) => why,
+            Health::Missing(what) | Health::Down(what) => what,
         }
     }
 

@@ -19,10 +19,12 @@ mod process;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::identity::{NameIndex, Owner};
 use crate::snapshot::{
-    Declared, Health, Mappings, Probes, Problems, Snapshot, Source, SourceHealth, Taken,
+    Declared, Health, Mappings, Memory, Pool, Probes, Problems, Snapshot, Source, SourceHealth,
+    Taken,
 };
 use cgroups::{Asked, Cgroups};
 use kernel_file::KernelFiles;
@@ -147,24 +149,36 @@ impl Reader {
         self.cgroups.heed_refusals(&mut self.files)
     }
 
+    /// The pools, whole and by NUMA node.
+    fn read_pools(
+        &mut self,
+        memory: &Memory,
+        now: Duration,
+        sources: &mut Vec<SourceHealth>,
+    ) -> Vec<Pool> {
+        let (sys, files) = (&self.roots.sys, &mut self.files);
+        let mut problems = Problems::default();
+        let mut pools = self.pools.read(sys, memory, now, files, &mut problems);
+        sources.push(SourceHealth::new(Source::Pools, problems));
+        let mut problems = Problems::default();
+        if self.pools.read_nodes(files, &mut pools, &mut problems) {
+            sources.push(SourceHealth::new(Source::Numa, problems));
+        }
+        pools
+    }
+
     /// Reads everything once.
     pub fn read(&mut self, taken: Taken, aside: Aside) -> Snapshot {
         let mut sources = Vec::new();
-        let mut health = |source, problems| sources.push(SourceHealth::new(source, problems));
 
         let (mut meminfo, mut vmstat) = (Problems::default(), Problems::default());
         let memory = host::read(&self.roots.proc, &mut self.files, &mut meminfo, &mut vmstat);
 
-        let (sys, now) = (&self.roots.sys, taken.since_start);
-        let mut problems = Problems::default();
-        let mut pools = self.pools.read(sys, &memory, now, &mut self.files, &mut problems);
-        health(Source::Pools, problems);
-
-        let mut problems = Problems::default();
-        if self.pools.read_nodes(&mut self.files, &mut pools, &mut problems) {
-            health(Source::Numa, problems);
-        }
-
+        let now = taken.since_start;
+        let pools = self.read_pools(&memory, now, &mut sources);
+        let is_none = |it: &SourceHealth| it.source == Source::Pools && it.is_missing();
+        let has_hugetlbfs = !sources.iter().any(is_none);
+        let mut health = |source, problems| sources.push(SourceHealth::new(source, problems));
         health(Source::Meminfo, meminfo);
         health(Source::Vmstat, vmstat);
 
@@ -173,10 +187,16 @@ impl Reader {
             Asked { roots: &self.roots, now, pools: &pools, names: Arc::clone(&names.index) };
         let mut problems = Problems::default();
         let cgroups = self.cgroups.read(&asked, &mut self.files, &mut problems);
+        if !has_hugetlbfs && self.cgroups.hierarchy().is_none() {
+            // The controller is a part of what this kernel does not have, wherever it was looked for.
+            problems = Problems::default();
+            problems
+                .add_missing(|| "no hugetlb controller: this kernel has no huge pages".to_owned());
+        }
         health(Source::Cgroups, problems);
 
         let pods_here = cgroups.iter().any(|cgroup| matches!(&*cgroup.owner, Owner::Pod(_)));
-        let of = |source, health| SourceHealth { source, health, is_missing: false };
+        let of = |source, health| SourceHealth { source, health };
         sources.extend(self.cgroups.notifications().map(|health| of(Source::Inotify, health)));
         sources.extend(
             names
@@ -192,6 +212,7 @@ impl Reader {
             pools,
             memory,
             hierarchy: self.cgroups.hierarchy().cloned(),
+            is_part: self.cgroups.is_part(),
             cgroups,
             at_refusals: self.cgroups.at_refusals(),
             own: self.cgroups.own(),

@@ -1,7 +1,7 @@
 //! The formats of the kernel's files, parsed from text alone. No input panics.
 
 use crate::snapshot::{CgroupVersion, Limit, NumaUsage};
-use crate::units::{Bytes, NumaNode, PageSize, Pages};
+use crate::units::{Bytes, NumaNode, PageSize, Pages, SignedPages};
 
 /// `134217728\n`
 pub fn number(text: &str) -> Option<u64> {
@@ -13,6 +13,12 @@ pub fn number(text: &str) -> Option<u64> {
 /// `500\n` in sysfs.
 pub(super) fn pages(text: &str) -> Option<Pages> {
     number(text).map(Pages)
+}
+
+/// The same of a count that some kernels take below zero, `18446744073709551615\n` (reserved pages that are uncharged
+/// twice: a hugetlbfs file's pages dropped, poisoned or write-protected). sysfs writes it without a sign.
+pub(super) fn signed_pages(text: &str) -> Option<SignedPages> {
+    number(text).map(u64::cast_signed).map(SignedPages)
 }
 
 /// A usage or reservation in bytes. From 2^62 on it is a counter that went below zero (reservations were
@@ -33,6 +39,15 @@ pub fn limit(text: &str) -> Option<Limit> {
 pub fn events(text: &str) -> Option<u64> {
     let max = text.lines().find_map(|line| line.strip_prefix("max "))?;
     number(max)
+}
+
+/// cgroup.events: `populated 1\nfrozen 0\n`
+pub(super) fn populated(text: &str) -> Option<bool> {
+    match text.lines().find_map(|line| line.strip_prefix("populated "))? {
+        "0" => Some(false),
+        "1" => Some(true),
+        _ => None,
+    }
 }
 
 /// v2 `total=4194304 N0=4194304\n`; on v1 that line is the cgroup's own, and a second one counts those
@@ -160,6 +175,14 @@ mod tests {
     }
 
     #[test]
+    fn a_count_below_zero_has_a_sign() {
+        for (text, pages) in [("36\n", 36), ("0\n", 0), ("18446744073709551615\n", -1)] {
+            assert_eq!(signed_pages(text), Some(SignedPages(pages)), "{text:?}");
+        }
+        assert_eq!(signed_pages("-1\n"), None);
+    }
+
+    #[test]
     fn limits_in_all_their_spellings() {
         for text in
             ["max\n", "9223372036854771712\n", "4611686018427387904\n", "9223372036852678656\n"]
@@ -177,6 +200,15 @@ mod tests {
         assert_eq!(events("low 1\nmax 3\nhigh 2\n"), Some(3));
         for text in ["", "maxx 1\n", "max\n", "max one\n", "7\n"] {
             assert_eq!(events(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_cgroup_is_populated_or_not() {
+        assert_eq!(populated("populated 1\nfrozen 0\n"), Some(true));
+        assert_eq!(populated("frozen 0\npopulated 0\n"), Some(false));
+        for text in ["", "populated\n", "populated 2\n", "unpopulated 1\n"] {
+            assert_eq!(populated(text), None, "{text:?}");
         }
     }
 

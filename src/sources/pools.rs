@@ -16,6 +16,8 @@ use super::parse;
 use crate::snapshot::{Memory, NumaPool, Pool, Problems, Reading};
 use crate::units::{NumaNode, PageSize, Pages};
 
+const PAGES: &str = "a number of pages";
+
 /// Page sizes are those that the kernel has booted with; nodes may be added to a running machine.
 const LIST_EVERY: Duration = Duration::from_secs(60);
 
@@ -69,9 +71,14 @@ impl Pools {
                 page_size: *page_size,
                 size: pages("nr_hugepages"),
                 free: pages("free_hugepages"),
-                reserved: pages("resv_hugepages"),
                 surplus: pages("surplus_hugepages"),
                 overcommit_limit: pages("nr_overcommit_hugepages"),
+                reserved: files.read(
+                    &path.join("resv_hugepages"),
+                    PAGES,
+                    parse::signed_pages,
+                    problems,
+                ),
                 nodes: Vec::new(),
             }
         };
@@ -122,9 +129,10 @@ impl Listed {
             Ok((sizes, odd)) => Some(Self { at: now, sizes, odd, nodes: Nodes::list(sys) }),
             Err(error) => {
                 let at = directory.display();
-                let is_sysfs = sys.join("devices/system").is_dir();
+                // Without meminfo's word a sysfs that has all else but that.
+                let is_known = memory.has_meminfo || sys.join("devices/system").is_dir();
                 let has_none = memory.default_page_size == Reading::Absent;
-                if error.kind() == io::ErrorKind::NotFound && is_sysfs && has_none {
+                if error.kind() == io::ErrorKind::NotFound && is_known && has_none {
                     problems.add_missing(|| format!("{at} does not exist: no huge pages here"));
                 } else {
                     problems.add(|| format!("can't list {at}: {error}; no pool is shown"));
@@ -162,7 +170,7 @@ pub fn read_now(sys: &Path) -> Vec<Pool> {
 }
 
 fn read_pages(files: &mut KernelFiles, path: &Path, problems: &mut Problems) -> Reading<Pages> {
-    files.read(path, "a number of pages", parse::pages, problems)
+    files.read(path, PAGES, parse::pages, problems)
 }
 
 /// The sizes in a directory of `hugepages-<N>kB`, smallest first, and what is wrong with others.

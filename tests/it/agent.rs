@@ -202,7 +202,7 @@ fn a_hierarchy_that_comes_late_is_found() {
     let agent = Start::new(&machine.flags()).go();
     assert_eq!(
         agent.fresh().value("hugetlb_exporter_source_up", &[("source", "cgroups")]),
-        Some(0.0)
+        Some(1.0)
     );
     let root = machine.root().join("sys/fs/cgroup");
     write(&root.join("cgroup.controllers"), "cpu memory hugetlb");

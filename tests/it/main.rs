@@ -13,6 +13,8 @@ use testkit as harness;
 use testkit::machine;
 
 mod goldens;
+mod cases;
+mod healthy;
 mod laws;
 mod child;
 mod closed_logs;

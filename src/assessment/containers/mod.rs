@@ -7,7 +7,7 @@ use super::pods::identity;
 use super::{ContainerState, Identity, Instance, PodState, TenantSize, Thresholds};
 use crate::history::{ContainerKey, History, Living, Tally};
 use crate::identity::{ContainerCgroup, Owner};
-use crate::snapshot::{Cgroup, Hugetlb, NumaUsage, Reading, Snapshot};
+use crate::snapshot::{Cgroup, EXPORTER, Hugetlb, NumaUsage, Reading, Snapshot};
 use crate::units::{Bytes, PageSize};
 
 /// The containers to show, by UID and name.
@@ -30,7 +30,8 @@ pub(super) fn states(
         same
     });
     let mut dead = Vec::new();
-    for (key, tallies) in history.all_past() {
+    // What an exporter that is gone was refused, its probe was refused.
+    for (key, tallies) in history.all_past().filter(|(key, _)| &*key.container != EXPORTER) {
         let place = merged.binary_search_by(|(other, _)| other.cmp(key));
         match place.ok().and_then(|place| merged.get_mut(place)) {
             Some((_, living)) => living.add_past(tallies),
@@ -69,7 +70,7 @@ fn instances(
         let name = living.and_then(Living::name);
         let inner = inner.get(index).copied().flatten();
         let mut own = Own::read(snapshot, (index, inner), cgroup, container, living, ledger);
-        if snapshot.own_pod() == Some(&container.pod.uid) {
+        if snapshot.is_probing(&container.pod.uid) {
             own.sizes = own.sizes.into_iter().map(TenantSize::without_refusals).collect();
         }
         if name.is_none() && history.may_be_named_soon(&container.id) && !own.is_urgent() {

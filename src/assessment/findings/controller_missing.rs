@@ -2,7 +2,7 @@
 
 use super::{Facts, Finding, Rule, Severity, Subject};
 use crate::identity::Owner;
-use crate::snapshot::{Source, SourceHealth};
+use crate::snapshot::{Cgroup, Source, SourceHealth};
 use crate::units::Bytes;
 
 pub(super) const RULE: Rule = Rule {
@@ -22,13 +22,11 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
         pool.bytes(pool.size).present().is_some_and(|size| size > Bytes::ZERO)
     };
     let Some(pool) = snapshot.pools.iter().find(is_filled) else { return };
-    let is_pod = |cgroup: &crate::snapshot::Cgroup| {
-        matches!(&*cgroup.owner, Owner::Pod(_) | Owner::Container(_))
-    };
+    let is_pod = |cgroup: &Cgroup| matches!(&*cgroup.owner, Owner::Pod(_) | Owner::Container(_));
     // What could not be looked at may be there all the same.
     let cgroups = snapshot.sources.iter().find(|health| health.source == Source::Cgroups);
     let looked = match &snapshot.hierarchy {
-        None => cgroups.is_none_or(|health| health.is_missing),
+        None => cgroups.is_none_or(SourceHealth::is_missing),
         Some(_) => cgroups.is_none_or(SourceHealth::is_up),
     };
     if !looked {
@@ -36,7 +34,9 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     }
     let sentence = if snapshot.hierarchy.is_none() {
         "This node has huge pages and no hugetlb controller: no pod is limited."
-    } else if !snapshot.names.is_empty() && !snapshot.cgroups.iter().any(is_pod) {
+    } else if !snapshot.names.is_empty()
+        && !snapshot.cgroups.iter().any(|cgroup| is_pod(cgroup) || is_limited_container(cgroup))
+    {
         "This node has huge pages and a hugetlb controller, but its pods' cgroups do not have it: no pod is limited."
     } else {
         return;
@@ -51,9 +51,16 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     ));
 }
 
+/// A container of which no name is known, with a limit that holds: pods need no cgroups of their own.
+fn is_limited_container(cgroup: &Cgroup) -> bool {
+    Owner::may_be_container(&cgroup.path)
+        && cgroup.hugetlb.iter().any(|hugetlb| hugetlb.limit.finite().is_some())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::example::Node;
+    use super::super::example::{Node, figures};
+    use crate::snapshot::example::id;
     use crate::snapshot::{Problems, Reading, Source, SourceHealth};
     use crate::units::Pages;
 
@@ -78,6 +85,15 @@ mod tests {
         let stopped = node.but(|snapshot| snapshot.cgroups_mut().truncate(1));
         assert_eq!(stopped.findings("controller-missing").len(), 1);
         assert!(Node::new().findings("controller-missing").is_empty(), "a node without pods");
+        let elsewhere = |limit| {
+            let node = Node::new().pod(Some(1)).container("c", None, (0, 0)).but(|snapshot| {
+                snapshot.cgroups_mut().truncate(1);
+                *snapshot =
+                    snapshot.clone().with(&format!("/docker/{}", id(9)), figures(limit, (0, 0)));
+            });
+            node.findings("controller-missing").len()
+        };
+        assert_eq!((elsewhere(Some(64)), elsewhere(None)), (0, 1), "limits that work");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::snapshot::{
     Acknowledged, CgroupVersion, Check, Declared, DeclaredPod, Failures, Hierarchy, Hugetlb,
     LastProbe, Limit, Probes, Reading, Snapshot, Target, Verdict,
 };
-use crate::units::{Bytes, Pages};
+use crate::units::{Bytes, Pages, SignedPages};
 
 /// A page.
 pub(crate) const PG: u64 = 2 << 20;
@@ -69,7 +69,8 @@ impl Node {
         let pool = &mut self.snapshot.pools[0];
         let (reserved, used) = (held.0.saturating_sub(held.1), held.1);
         pool.free = pool.free.map(|free| Pages(free.0 - used));
-        pool.reserved = pool.reserved.map(|already| Pages(already.0 + reserved));
+        pool.reserved =
+            pool.reserved.map(|already| SignedPages(already.0 + reserved.cast_signed()));
         self.snapshot = self
             .snapshot
             .with_container(UID, self.containers, figures(pages, held))
@@ -86,6 +87,7 @@ impl Node {
             asked: Vec::new(),
             limits_without_claims: vec![(page_size(), Bytes(pages * PG))],
             acknowledged: Acknowledged::Nothing,
+            own_resources: Vec::new(),
             containers: Vec::new(),
         };
         self.but(|snapshot| snapshot.declared = Some(Arc::new(Declared { pods: vec![pod] })))

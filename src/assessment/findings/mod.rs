@@ -27,10 +27,11 @@ mod uncertain;
 mod will_crash;
 mod wrong_page_size;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::ledger::Ledger;
-use super::{Assessment, ContainerState, Identity, PodState, TenantSize, Thresholds};
+use super::{Assessment, ContainerState, Identity, PodState, TenantSize, Thresholds, gone, pods};
 use crate::history::History;
 use crate::identity::{Owner, PodUid};
 use crate::snapshot::{DeclaredPod, Hugetlb, Snapshot};
@@ -93,6 +94,8 @@ pub(super) struct Facts<'a> {
     thresholds: &'a Thresholds,
     ledger: &'a Ledger,
     assessment: &'a Assessment,
+    /// The pods of which cgroups alone are left, by UID.
+    gone: HashSet<&'a str>,
 }
 
 /// Asks every rule: what is to be said, and what is muted.
@@ -103,7 +106,8 @@ pub(super) fn find(
     ledger: &Ledger,
     assessment: &Assessment,
 ) -> (Vec<Finding>, Vec<Finding>) {
-    let facts = Facts { snapshot, history, thresholds, ledger, assessment };
+    let gone = gone::pods(snapshot, history);
+    let facts = Facts { snapshot, history, thresholds, ledger, assessment, gone };
     let mut findings = Vec::new();
     for rule in RULES {
         (rule.find)(&facts, &mut findings);
@@ -177,12 +181,18 @@ impl<'a> Facts<'a> {
             .filter(move |container| container.identity.uid == uid && container.newest.is_some())
     }
 
-    /// Whether a pod runs a container, whatever is shown of it. Without names one container alone may be the
-    /// sandbox, unless it holds pages.
+    /// Whether a pod runs a container in its cgroup, whatever is shown of it. Without names one container alone may be
+    /// the sandbox, unless it holds pages.
     fn is_running(&self, pod: &PodState) -> bool {
+        if self.is_gone(&pod.identity.uid) {
+            return false;
+        }
         let mut containers =
             self.snapshot.cgroups.iter().filter_map(|cgroup| match &*cgroup.owner {
-                Owner::Container(container) if container.pod.uid.as_str() == &*pod.identity.uid => {
+                Owner::Container(container)
+                    if container.in_pod_cgroup
+                        && container.pod.uid.as_str() == &*pod.identity.uid =>
+                {
                     Some((cgroup, &container.id))
                 }
                 _ => None,
@@ -208,9 +218,44 @@ impl<'a> Facts<'a> {
         self.snapshot.declared.as_ref()?.pod(&PodUid::from_path(&who.uid)?)
     }
 
+    /// Whether all that is left of a pod is its cgroups.
+    fn is_gone(&self, uid: &str) -> bool {
+        self.gone.contains(uid)
+    }
+
+    /// Whether a container is its pod's sandbox: the others have names and it will have none. gVisor and Kata charge it
+    /// for the whole pod, and no spec knows it.
+    fn is_sandbox(&self, container: &ContainerState) -> bool {
+        let Some(newest) = &container.newest else { return false };
+        let is_named =
+            self.history.living(&newest.id).is_some_and(|living| living.name().is_some());
+        !is_named
+            && !self.history.may_be_named_soon(&newest.id)
+            && PodUid::from_path(&container.identity.uid)
+                .is_some_and(|uid| self.snapshot.names.knows_containers_of(&uid))
+    }
+
+    /// Whom to name for a container: its pod where it is the sandbox.
+    fn named(&self, container: &ContainerState) -> Identity {
+        match PodUid::from_path(&container.identity.uid) {
+            Some(uid) if self.is_sandbox(container) => self.pod_identity(&uid),
+            _ => container.identity.clone(),
+        }
+    }
+
+    /// A pod by name, shown or not.
+    fn pod_identity(&self, uid: &PodUid) -> Identity {
+        pods::identity(uid, Arc::from(""), self.history)
+    }
+
     /// What a pod's spec grants it of that size, where the kubelet has told.
     fn declared(&self, pod: &PodState, page_size: PageSize) -> Option<Bytes> {
         Some(self.declared_pod(&pod.identity)?.limit(page_size))
+    }
+
+    /// Whether the kubelet says that a pod's own resources name pages of that size.
+    fn declares_own_resources(&self, pod: &PodState, page_size: PageSize) -> bool {
+        self.declared_pod(&pod.identity).is_some_and(|pod| pod.own_resources.contains(&page_size))
     }
 
     /// The one container of a pod that holds pages of that size, if it is one alone.
@@ -246,6 +291,15 @@ fn name_once(
         if !is_named {
             findings.extend(finding(facts, &pod.identity, size));
         }
+    }
+}
+
+/// Adds what a rule found, unless it has found the same from its `first` finding on: of one pod several cgroups may tell.
+fn add_once(findings: &mut Vec<Finding>, first: usize, found: Option<Finding>) {
+    let Some(found) = found else { return };
+    let mut known = findings.get(first..).into_iter().flatten();
+    if !known.any(|one| one.subject == found.subject && one.page_size == found.page_size) {
+        findings.push(found);
     }
 }
 

@@ -1,9 +1,17 @@
 //! A pod that nothing limits.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use super::{Facts, Finding, Rule, Severity, Subject, count};
 use crate::assessment::FailureMode;
-use crate::identity::Owner;
+use crate::history::Presence;
+use crate::identity::{Owner, PodUid};
+use crate::snapshot::Cgroup;
 use crate::units::Bytes;
+
+/// On a slow node a pod's limits come seconds after its cgroup.
+const SETTLED: Duration = Duration::from_secs(60);
 
 pub(super) const RULE: Rule = Rule {
     name: "pods-unlimited",
@@ -11,7 +19,7 @@ pub(super) const RULE: Rule = Rule {
     summary: "Pods have no limit of huge pages at all.",
     foretells: "Any of them can take the whole pool, and pods that were granted pages are refused theirs, or die at a touch.",
     evidence: "A pod's cgroup and every cgroup above are unlimited (`hugetlb.*.max`), though a kubelet sets a limit for every pod, 0 where none was asked for; and the pool has pages. The kubelet found no hugetlb controller, or does not enforce (nested and trimmed-down distributions).",
-    false_alarms: "A pod that is just being made has no limit for an instant.",
+    false_alarms: "A pod that is being made while this exporter starts; of others it waits for a minute, since a pod's limits come seconds after its cgroup on a slow node.",
     remedy: "Give the kubelet the hugetlb controller: CONFIG_CGROUP_HUGETLB, no `cgroup_disable=hugetlb`, `+hugetlb` in `cgroup.subtree_control` down to kubepods; then restart it.",
     find,
 };
@@ -25,11 +33,9 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
             *page_size == pool.page_size
                 && outlook.failure_mode.present() == Some(FailureMode::Unenforced)
         });
-        let unlimited: Vec<_> = unlimited
-            .filter_map(|(_, index, _)| match &*facts.snapshot.cgroups.get(index)?.owner {
-                Owner::Pod(pod) => Some(pod.uid.shared()),
-                _ => None,
-            })
+        let unlimited: BTreeSet<_> = unlimited
+            .filter_map(|(_, index, _)| unlimited_pod(facts, facts.snapshot.cgroups.get(index)?))
+            .map(PodUid::shared)
             .collect();
         let pods = unlimited.len();
         if pods > 0 {
@@ -53,9 +59,37 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// The pod whose cgroup that is, or whose container where pods have none; not one that is being made, and none that is
+/// gone.
+fn unlimited_pod<'a>(facts: &Facts<'_>, cgroup: &'a Cgroup) -> Option<&'a PodUid> {
+    let pod = match &*cgroup.owner {
+        Owner::Pod(pod) => pod,
+        Owner::Container(container) if container.pod.qos.is_none() => {
+            return Some(&container.pod.uid);
+        }
+        _ => return None,
+    };
+    let now = facts.history.now();
+    let is_settled = |presence: &Presence| presence.is_older_than(SETTLED, now);
+    let settled = facts.history.presence(&cgroup.path).is_none_or(is_settled);
+    (settled && !facts.is_gone(pod.uid.as_str())).then_some(&pod.uid)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::example::Node;
+    use std::time::Duration;
+
+    use super::super::example::{Node, findings_through};
+
+    #[test]
+    fn a_pod_that_is_being_made_has_a_minute() {
+        let found = |seconds| {
+            let (before, made) = (Node::new(), Node::new().pod(None));
+            let polls = [before, made.clone(), made];
+            findings_through(&polls, Duration::from_secs(seconds), "pods-unlimited").len()
+        };
+        assert_eq!((found(59), found(60)), (0, 1));
+    }
 
     #[test]
     fn a_pod_without_any_limit() {

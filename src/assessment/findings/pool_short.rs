@@ -11,7 +11,7 @@ pub(super) const RULE: Rule = Rule {
     summary: "The pods' unused grants are more than the node's pool can still give.",
     foretells: "A pod that maps what it was granted is refused (ENOMEM: no huge pages, or no start), or, having mapped without a reservation, is killed by SIGBUS. No counter moves for either.",
     evidence: "The sum over pods of what their limits grant and they have not mapped (`hugetlb_pool_unfilled_bytes`) is above what is available of the pool, its free pages less the reserved ones. The usual causes: the pool was made smaller after the kubelet started, pages are used outside pods, or a file keeps them.",
-    false_alarms: "While a pod ends its pages are in use and its successor's grant is already counted. Overcommitted (surplus) pages are not counted on.",
+    false_alarms: "A pod of which no process is left for 6 minutes, or which the kubelet does not know where it is asked, is taken for gone and not counted; with CRI-O, which keeps no process of its own in a pod, that may be one whose image is fetched for longer. While a pod ends its pages are in use and its successor's grant is already counted. Overcommitted (surplus) pages are not counted on.",
     remedy: "Give the pool the missing pages (`vm.nr_hugepages`) and restart the kubelet if the node's capacity changed, or find who uses pages outside pods (`hugetlb_pool_unattributed_bytes`, `hugetlb_cgroup_usage_bytes`).",
     find,
 };
@@ -46,7 +46,9 @@ fn unfilled_pods<'a>(
     page_size: PageSize,
 ) -> impl Iterator<Item = Arc<str>> + use<'a> {
     let pods = facts.pods().filter(move |(_, size)| size.page_size == page_size);
-    pods.filter(|(_, size)| size.idle_grant().is_some())
+    let pods: Vec<_> = pods.filter(|(pod, _)| !facts.is_gone(&pod.identity.uid)).collect();
+    pods.into_iter()
+        .filter(|(_, size)| size.idle_grant().is_some())
         .map(|(pod, _)| Arc::clone(&pod.identity.uid))
 }
 

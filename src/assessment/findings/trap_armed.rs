@@ -74,7 +74,9 @@ impl<'a> Trapped<'a> {
         });
         let (mut pods, mut containers) = (BTreeSet::new(), Vec::new());
         for cgroup in trapped {
-            if let Owner::Pod(pod) = &*cgroup.owner {
+            if let Owner::Pod(pod) = &*cgroup.owner
+                && !facts.is_gone(pod.uid.as_str())
+            {
                 pods.insert(&pod.uid);
             }
             containers.extend(container_of(snapshot, cgroup));
@@ -169,7 +171,7 @@ const FOR_CONTAINERS: &str = "Use a runtime that writes hugetlb.*.rsvd.max for c
 mod tests {
     use super::super::example::{Node, figures, limit, probed};
     use crate::snapshot::{Check, EnforcedBy, Reading, Verdict};
-    use crate::units::Pages;
+    use crate::units::{Pages, SignedPages};
 
     #[test]
     fn a_pod_that_may_map_and_not_touch() {
@@ -218,7 +220,7 @@ mod tests {
             let node = node.but(|snapshot| {
                 let pool = &mut snapshot.pools[0];
                 pool.free = Reading::Present(Pages(free));
-                pool.reserved = Reading::Present(Pages(0));
+                pool.reserved = Reading::Present(SignedPages(0));
                 pool.overcommit_limit = Reading::Present(Pages(overcommit));
             });
             assert_eq!(node.findings("trap-armed").len(), 1, "{free} {overcommit}");

@@ -1,6 +1,6 @@
 //! The kernel can't tell, and neither can we.
 
-use super::{Facts, Finding, Rule, Severity, Subject, capital};
+use super::{Facts, Finding, Rule, Severity, Subject, add_once, capital};
 use crate::assessment::{Outlook, Uncertainty};
 use crate::identity::Owner;
 use crate::units::PageSize;
@@ -17,28 +17,37 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
-    let containers = facts.containers().map(|(container, size)| (&container.identity, size));
-    let pods = facts.pods().map(|(pod, size)| (&pod.identity, size));
-    for (who, size) in containers.chain(pods) {
-        let subject = || Subject::Tenant(who.clone());
-        let described = || capital(&who.described());
-        findings.extend(finding(&size.outlook, size.page_size, subject, described));
+    let first = findings.len();
+    let containers = facts.containers().map(|(container, size)| (facts.named(container), size));
+    let pods = facts.pods().map(|(pod, size)| (pod.identity.clone(), size));
+    // A pod's own figures come before those of its sandbox, and who is told of is told of once.
+    for (who, size) in pods.chain(containers) {
+        let described = capital(&who.described());
+        let found = finding(&size.outlook, size.page_size, Subject::Tenant(who), &described);
+        add_once(findings, first, found);
     }
     for (page_size, index, outlook) in facts.ledger.outlooks() {
         let Some(cgroup) = facts.snapshot.cgroups.get(index) else { continue };
-        if matches!(&*cgroup.owner, Owner::Tier | Owner::Service | Owner::PodInfrastructure) {
-            let subject = || Subject::Cgroup(cgroup.path.to_string());
-            let described = || format!("Cgroup {}", cgroup.path);
-            findings.extend(finding(outlook, page_size, subject, described));
-        }
+        let (subject, described) = match &*cgroup.owner {
+            Owner::Tier | Owner::Service => {
+                (Subject::Cgroup(cgroup.path.to_string()), format!("Cgroup {}", cgroup.path))
+            }
+            Owner::PodInfrastructure(pod) => {
+                let who = facts.pod_identity(&pod.uid);
+                let described = capital(&who.described());
+                (Subject::Tenant(who), described)
+            }
+            _ => continue,
+        };
+        add_once(findings, first, finding(outlook, page_size, subject, &described));
     }
 }
 
 fn finding(
     outlook: &Outlook,
     page_size: PageSize,
-    subject: impl FnOnce() -> Subject,
-    described: impl FnOnce() -> String,
+    subject: Subject,
+    described: &str,
 ) -> Option<Finding> {
     let why = match outlook.uncertainty? {
         Uncertainty::TouchesReservedElsewhere => {
@@ -57,14 +66,12 @@ fn finding(
             "has mapped pages without a reservation, and the pool can't serve all such mappings of the node"
         }
     };
-    let sentence = format!(
-        "{} {why} ({page_size} pages): whether it will be refused can't be told.",
-        described()
-    );
+    let sentence =
+        format!("{described} {why} ({page_size} pages): whether it will be refused can't be told.");
     let remedy = RULE.remedy.to_owned();
     let figures: Vec<_> =
         outlook.committed.present().map(|bytes| ("committed_bytes", bytes.0)).into_iter().collect();
-    Some(RULE.finding(subject(), page_size, sentence, remedy, &figures))
+    Some(RULE.finding(subject, page_size, sentence, remedy, &figures))
 }
 
 #[cfg(test)]

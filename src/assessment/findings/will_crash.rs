@@ -1,19 +1,23 @@
 //! More is mapped than may be touched.
 
+mod remedy;
+
 use super::{
-    Facts, Finding, REQUIRED_LIMIT, Rule, SHORTFALL, Severity, Subject, capital, limit_dropped,
+    Facts, Finding, REQUIRED_LIMIT, Rule, SHORTFALL, Severity, Subject, add_once, capital,
     resource, whole_pages,
 };
-use crate::assessment::{ContainerState, Identity, Outlook, PodState, ShortOf, TenantSize};
+use crate::assessment::{Identity, Outlook, ShortOf, TenantSize};
 use crate::identity::Owner;
+use crate::snapshot::{Limit, Reading};
 use crate::units::{Bytes, PageSize};
+use remedy::Remedy;
 
 pub(super) const RULE: Rule = Rule {
     name: "will-crash",
     severity: Severity::Critical,
     summary: "A container, its pod, or a cgroup above has mapped more huge pages than it may touch.",
     foretells: "The process that touches the first page beyond the limit is killed by SIGBUS (signal 7, exit code 135). PostgreSQL then resets every session, recovers, maps the same segment again and meets the same end. Nothing but this tells it beforehand: the mapping succeeded, usage is far below the limit, and no counter has moved.",
-    evidence: "`need`, what is reserved (`hugetlb.*.rsvd.current`) or used (`hugetlb.*.current`) by the cgroup and by its children as far as their own limits let them, is above the fault limit (`hugetlb.*.max`); the difference is `hugetlb_container_shortfall_bytes` or `hugetlb_pod_shortfall_bytes`. It is never more than what is still to be touched, here, in every cgroup above, and of the pool (`resv_hugepages`). With `--collector.mappings` pages mapped with MAP_NORESERVE count too, also against the reservation limit and the pool.",
+    evidence: "`need`, what is reserved (`hugetlb.*.rsvd.current`) or used (`hugetlb.*.current`) by the cgroup and by its children as far as their own limits let them, is above the fault limit (`hugetlb.*.max`); the difference is `hugetlb_container_shortfall_bytes` or `hugetlb_pod_shortfall_bytes`. It is never more than what is still to be touched, here, in every cgroup above, and of the pool (`resv_hugepages`; where cgroups are charged for more than is reserved or used there, the kernel has lost count, which the finding says, and it is not gone by). With `--collector.mappings` pages mapped with MAP_NORESERVE count too, also against the reservation limit and the pool.",
     false_alarms: "A program that maps more than it will ever touch is safe as long as it does not touch it (PROT_NONE reservations of MAP_NORESERVE are left out, others are not). Not seen: MAP_NORESERVE without `--collector.mappings`, the copies that fork and write make of private mappings, and limits that only a NUMA policy sets (see `numa-short`).",
     remedy: "Raise `hugepages-<size>` of the container to what it has mapped, which the finding names, or make it map less (for PostgreSQL: lower `shared_buffers`; `postgres -C shared_memory_size_in_huge_pages` tells the pages it will map). Restart it before it touches the rest.",
     find,
@@ -21,22 +25,43 @@ pub(super) const RULE: Rule = Rule {
 
 fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     let first = findings.len();
-    for (container, size) in facts.containers() {
-        if is_short(&size.outlook) {
-            findings.push(of_container(container, size));
-        }
+    // Of a sandbox its pod is told.
+    let (sandboxes, containers): (Vec<_>, Vec<_>) = facts
+        .containers()
+        .filter(|(_, size)| is_short(&size.outlook))
+        .partition(|(container, _)| facts.is_sandbox(container));
+    for (container, size) in containers {
+        let remedy = Remedy::of_container(facts, container, size);
+        findings.push(finding(facts, &container.identity, &Part::of(size), remedy));
     }
     for (pod, size) in facts.pods() {
         if is_short(&size.outlook) {
-            findings.push(of_pod(facts, pod, size));
+            let remedy = Remedy::of_pod(facts, pod, size);
+            findings.push(finding(facts, &pod.identity, &Part::of(size), remedy));
         }
+    }
+    for (container, size) in sandboxes {
+        let remedy = Remedy::of_part(&size.outlook, size.page_size);
+        let found = finding(facts, &facts.named(container), &Part::of(size), remedy);
+        add_once(findings, first, Some(found));
     }
     for (page_size, index, outlook) in
         facts.ledger.outlooks().filter(|(_, _, outlook)| is_short(outlook))
     {
         let Some(cgroup) = facts.snapshot.cgroups.get(index) else { continue };
-        if matches!(&*cgroup.owner, Owner::Tier | Owner::Service | Owner::PodInfrastructure) {
-            findings.push(of_cgroup(&cgroup.path, page_size, outlook));
+        match &*cgroup.owner {
+            Owner::Tier | Owner::Service => {
+                findings.push(of_cgroup(facts, &cgroup.path, page_size, outlook));
+            }
+            Owner::PodInfrastructure(pod) => {
+                let limit = cgroup.of_size(page_size).map(|it| it.limit).unwrap_or_default();
+                let cgroup = Some(&*cgroup.path);
+                let part = Part { page_size, outlook, limit, usage: Reading::Absent, cgroup };
+                let remedy = Remedy::of_part(outlook, page_size);
+                let found = finding(facts, &facts.pod_identity(&pod.uid), &part, remedy);
+                add_once(findings, first, Some(found));
+            }
+            _ => {}
         }
     }
     // Who lacks most is shown first.
@@ -51,58 +76,15 @@ fn is_short(outlook: &Outlook) -> bool {
     outlook.shortfall.is_some()
 }
 
-fn of_container(container: &ContainerState, size: &TenantSize) -> Finding {
-    let who = container.identity.described();
-    let (needed, mapped) = figures(size.page_size, &size.outlook);
-    let remedy = match (size.outlook.short_of, lost(size, needed, None)) {
-        (Some(ShortOf::Pool), _) => pool_remedy(size),
-        (_, Some(granted)) => set_again_remedy(granted),
-        _ => Remedy::limit(
-            needed,
-            format!(
-                "Set {} of container {} to at least {needed}, or make it map less.",
-                resource(size.page_size),
-                container.identity.container,
-            ),
-        ),
-    };
-    finding(&container.identity, size, &who, &mapped, remedy)
-}
-
-fn of_pod(facts: &Facts<'_>, pod: &PodState, size: &TenantSize) -> Finding {
-    let who = pod.identity.described();
-    let (needed, mapped) = figures(size.page_size, &size.outlook);
-    let resource = resource(size.page_size);
-    let holder = facts.only_holder(pod, size.page_size);
-    let declared = facts.declared(pod, size.page_size);
-    let remedy = match (size.outlook.short_of, lost(size, needed, declared), holder) {
-        (Some(ShortOf::Pool), ..) => pool_remedy(size),
-        (_, Some(granted), _) => set_again_remedy(granted),
-        (_, None, Some(container)) => Remedy::limit(
-            needed,
-            format!(
-                "Set {resource} of container {} to at least {needed}, or make it map less.",
-                container.identity.container,
-            ),
-        ),
-        (_, None, None) => Remedy::limit(
-            needed,
-            format!(
-                "Set {resource} of its containers to at least {needed} in all, or make them map less."
-            ),
-        ),
-    };
-    finding(&pod.identity, size, &who, &mapped, remedy)
-}
-
-fn of_cgroup(path: &str, page_size: PageSize, outlook: &Outlook) -> Finding {
-    let (needed, mapped) = figures(page_size, outlook);
+fn of_cgroup(facts: &Facts<'_>, path: &str, page_size: PageSize, outlook: &Outlook) -> Finding {
+    let (needed, mapped) = (remedy::needed(outlook, page_size), mapped(outlook, page_size));
     let short = outlook.shortfall.present().unwrap_or_default();
     RULE.finding(
         Subject::Cgroup(path.to_owned()),
         page_size,
         format!(
-            "Cgroup {path} {mapped}, {short} more than it may touch: a process in it will be killed by SIGBUS."
+            "Cgroup {path} {mapped}, {short} more than it may touch: a process in it will be killed by SIGBUS.{}",
+            beside_the_pool(facts, page_size),
         ),
         format!(
             "Raise hugetlb.{}.max (v1: limit_in_bytes) of {path} to at least {}.",
@@ -113,66 +95,56 @@ fn of_cgroup(path: &str, page_size: PageSize, outlook: &Outlook) -> Finding {
     )
 }
 
-/// What to do, and the limit that would be enough where raising it is what to do.
-struct Remedy {
-    text: String,
-    limit: Option<Bytes>,
+/// Whose figures a finding is made of.
+struct Part<'a> {
+    page_size: PageSize,
+    outlook: &'a Outlook,
+    limit: Reading<Limit>,
+    usage: Reading<Bytes>,
+    /// Whose limit it is, where it is neither the pod's nor that of a container of its spec.
+    cgroup: Option<&'a str>,
 }
 
-impl Remedy {
-    fn limit(needed: Bytes, text: String) -> Self {
-        Self { text, limit: Some(needed) }
+impl<'a> Part<'a> {
+    fn of(size: &'a TenantSize) -> Self {
+        let TenantSize { page_size, outlook, limit, usage, .. } = size;
+        Self { page_size: *page_size, outlook, limit: *limit, usage: *usage, cgroup: None }
     }
 }
 
-/// What would be enough, and what was done, in words.
-fn figures(page_size: PageSize, outlook: &Outlook) -> (Bytes, String) {
+/// What was done, in words.
+fn mapped(outlook: &Outlook, page_size: PageSize) -> String {
     let committed = outlook.committed.present().unwrap_or_default();
-    let needed = whole_pages(committed, page_size);
     let mapped = format!("has mapped {committed} of {page_size} pages");
-    let unreserved = outlook.unreserved;
-    if unreserved > Bytes::ZERO {
-        return (
-            needed,
-            format!("{mapped} ({unreserved} of it untouched and without a reservation)"),
-        );
+    match outlook.unreserved {
+        Bytes::ZERO => mapped,
+        unreserved => format!("{mapped} ({unreserved} of it untouched and without a reservation)"),
     }
-    (needed, mapped)
 }
 
-/// What was granted, if that is enough and the kernel's limit is not that any more.
-fn lost(size: &TenantSize, needed: Bytes, declared: Option<Bytes>) -> Option<Bytes> {
-    let before = size.grant.dropped_from.max(limit_dropped::resized_from(size));
-    let granted = before.max(declared).filter(|granted| *granted >= needed);
-    granted.filter(|_| size.outlook.short_of == Some(ShortOf::Limit))
+/// That the pool's own count says otherwise, where it is wrong.
+fn beside_the_pool(facts: &Facts<'_>, page_size: PageSize) -> String {
+    let mut states = facts.assessment.pools.iter();
+    let state = states.find(|state| state.page_size == page_size);
+    let mut pools = facts.snapshot.pools.iter();
+    let pool = pools.find(|pool| pool.page_size == page_size);
+    match (
+        state.and_then(|state| state.lost_reservations),
+        pool.and_then(|it| it.reserved.present()),
+    ) {
+        (Some(lost), Some(counted)) => format!(
+            " The pool's count of reserved pages, {}, is wrong: {} too few at least.",
+            counted.0,
+            lost.0.div_ceil(page_size.bytes().0),
+        ),
+        _ => String::new(),
+    }
 }
 
-fn set_again_remedy(granted: Bytes) -> Remedy {
-    let text = format!(
-        "The kernel's limit is below the {granted} of its spec, which is enough: recreate the pod, so that it is set again."
-    );
-    Remedy { text, limit: None }
-}
-
-fn pool_remedy(size: &TenantSize) -> Remedy {
-    let short = size.outlook.shortfall.present().unwrap_or_default();
-    let pages = short.0.div_ceil(size.page_size.bytes().0);
-    let text = format!(
-        "Add at least {pages} pages to the node's pool of {} pages, or map without MAP_NORESERVE.",
-        size.page_size
-    );
-    Remedy { text, limit: None }
-}
-
-fn finding(
-    who: &Identity,
-    size: &TenantSize,
-    described: &str,
-    mapped: &str,
-    remedy: Remedy,
-) -> Finding {
-    let short = size.outlook.shortfall.present().unwrap_or_default();
-    let may = match (size.outlook.short_of, size.limit.finite()) {
+fn finding(facts: &Facts<'_>, who: &Identity, part: &Part<'_>, remedy: Remedy) -> Finding {
+    let Part { page_size, outlook, limit, usage, cgroup } = part;
+    let short = outlook.shortfall.present().unwrap_or_default();
+    let may = match (outlook.short_of, limit.finite()) {
         (Some(ShortOf::Pool), _) => format!("{short} more than the node's pool can give"),
         (Some(ShortOf::Limit), Some(limit)) => {
             format!("and may touch {limit} ({short} too little)")
@@ -180,15 +152,18 @@ fn finding(
         _ => format!("{short} more than it may touch"),
     };
     let sentence = format!(
-        "{} {mapped} {may}: the process that touches the rest will be killed by SIGBUS.",
-        capital(described)
+        "{} {}{} {may}: the process that touches the rest will be killed by SIGBUS.{}",
+        capital(&who.described()),
+        mapped(outlook, *page_size),
+        cgroup.map_or_else(String::new, |cgroup| format!(" in {cgroup}")),
+        beside_the_pool(facts, *page_size),
     );
-    let committed = size.outlook.committed.present().unwrap_or_default();
+    let committed = outlook.committed.present().unwrap_or_default();
     let mut figures = vec![(SHORTFALL, short.0), ("committed_bytes", committed.0)];
-    figures.extend(size.usage.present().map(|usage| ("usage_bytes", usage.0)));
-    figures.extend(size.limit.finite().map(|limit| ("limit_bytes", limit.0)));
+    figures.extend(usage.present().map(|usage| ("usage_bytes", usage.0)));
+    figures.extend(limit.finite().map(|limit| ("limit_bytes", limit.0)));
     figures.extend(remedy.limit.map(|limit| (REQUIRED_LIMIT, limit.0)));
-    RULE.finding(Subject::Tenant(who.clone()), size.page_size, sentence, remedy.text, &figures)
+    RULE.finding(Subject::Tenant(who.clone()), *page_size, sentence, remedy.text, &figures)
 }
 
 #[cfg(test)]
@@ -196,6 +171,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::example::{Node, PG, findings_through};
+    use crate::identity::Owner;
     use crate::snapshot::{Limit, Reading};
     use crate::units::Bytes;
 
@@ -266,6 +242,52 @@ mod tests {
             found[0].sentence
         );
         assert_eq!(found[0].figures[0].value, 50 * PG);
+    }
+
+    #[test]
+    fn of_a_sandbox_its_pod_is_told() {
+        // gVisor and Kata: the id of what holds all is none of those that the pod's logs name.
+        let sandbox = |own: Option<u64>, pod: Option<u64>| {
+            let node = Node::new().pod(pod).container("app", own, (140, 12));
+            node.but(|snapshot| {
+                snapshot.names = Default::default();
+                *snapshot = snapshot.clone().named("u", 7, ["db", "pg-0", "app"], 0);
+            })
+        };
+        for (own, pod) in [(None, Some(64)), (Some(64), None), (Some(64), Some(64))] {
+            let polls = [sandbox(own, pod), sandbox(own, pod)];
+            let found = findings_through(&polls, Duration::from_secs(10), "will-crash");
+            let [finding] = &found[..] else { panic!("one: {found:?}") };
+            assert!(finding.sentence.starts_with("Pod db/pg-0 has mapped 280Mi"), "{finding:?}");
+            assert!(finding.remedy.starts_with("Set hugepages-2Mi of its containers to at least"));
+        }
+    }
+
+    #[test]
+    fn a_limit_within_a_pod_is_the_pods() {
+        let path = "/kubepods/podu/kata_1";
+        let node = Node::new().pod(Some(600)).container("app", Some(64), (140, 12));
+        let node = node.but(|snapshot| {
+            let machine = &mut snapshot.cgroups_mut()[2];
+            (machine.path, machine.owner) = (path.into(), Owner::of(path).into());
+        });
+        let found = node.findings("will-crash");
+        let [finding] = &found[..] else { panic!("one: {found:?}") };
+        assert_eq!(
+            finding.sentence,
+            "Pod db/pg-0 has mapped 280Mi of 2Mi pages in /kubepods/podu/kata_1 and may touch 128Mi (152Mi too little): the process that touches the rest will be killed by SIGBUS."
+        );
+    }
+
+    #[test]
+    fn two_containers_with_the_limit_of_the_pod_share_it() {
+        let of = |first, second| {
+            let node = Node::new().pod(Some(100)).container("a", first, (60, 5));
+            node.container("b", second, (60, 5)).findings("will-crash")[0].remedy.clone()
+        };
+        assert!(of(Some(100), Some(100)).contains("of the pod's own resources (spec.resources)"));
+        assert!(of(Some(80), Some(20)).contains("container b"));
+        assert!(of(None, None).contains("of its containers"));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! need      = a leaf's is its committed; else what belongs to no living child, and of each child what it
 //!             needs, but no more than its own limit lets it have; never more than is committed here
 //! shortfall = need less limit, of a cgroup with a limit; need being no more than what is used, and still to be
-//!             touched here, everywhere above, and of the pool
+//!             touched here, everywhere above, and of the pool, unless the kernel has lost count there
 //! ```
 //!
 //! A child that over-commits its own limit must not make its healthy sibling look short; pages that a dead
@@ -20,6 +20,7 @@ mod uncertainty;
 use crate::snapshot::{Hugetlb, Limit, Pool, Reading, Snapshot};
 use crate::units::{Bytes, PageSize};
 
+use super::pools::lost_reservations;
 use mapped::Mapped;
 pub use outlook::{FailureMode, Outlook, ShortOf};
 pub use uncertainty::Uncertainty;
@@ -131,7 +132,7 @@ impl Sheet {
         }
         drop(below);
         let pool = snapshot.pools.iter().find(|pool| pool.page_size == page_size);
-        let pool = PoolRoom::of(pool);
+        let pool = PoolRoom::of(snapshot, pool);
         let mut outlooks = outlook::of_accounts(&mut accounts, snapshot, &pool);
         uncertainty::tell(&mut outlooks, &accounts, snapshot, &pool);
         Self { page_size, outlooks }
@@ -253,12 +254,12 @@ impl Default for Below {
 struct PoolRoom {
     /// To mappings that have no reservation: free and not reserved, and what may still be made.
     unreserved: Reading<Bytes>,
-    /// Reserved by anyone and not yet touched.
+    /// Reserved by anyone and not yet touched; nothing where the kernel has lost count of it.
     reserved: Reading<Bytes>,
 }
 
 impl PoolRoom {
-    fn of(pool: Option<&Pool>) -> Self {
+    fn of(snapshot: &Snapshot, pool: Option<&Pool>) -> Self {
         let Some(pool) = pool else {
             return Self { unreserved: Reading::Absent, reserved: Reading::Absent };
         };
@@ -268,7 +269,9 @@ impl PoolRoom {
             }
             unknown => unknown,
         };
-        Self { unreserved: room, reserved: pool.bytes(pool.reserved) }
+        let is_lost = lost_reservations(snapshot, pool).is_some();
+        let reserved = if is_lost { Reading::Absent } else { pool.reserved_bytes() };
+        Self { unreserved: room, reserved }
     }
 
     /// The most that can still be touched of what is reserved.

@@ -97,7 +97,7 @@ impl Level {
     fn of(owner: &Owner) -> Self {
         match owner {
             Owner::Container(_) | Owner::InsideContainer => Self::Container,
-            Owner::Pod(_) | Owner::PodInfrastructure => Self::Pod,
+            Owner::Pod(_) | Owner::PodInfrastructure(_) => Self::Pod,
             Owner::Tier => Self::Kubepods,
             Owner::Service => Self::Cgroup,
         }

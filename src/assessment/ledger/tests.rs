@@ -9,7 +9,7 @@ use crate::assessment::findings::example::{PG, figures, limit};
 use crate::identity::ContainerId;
 use crate::snapshot::example::{id, node, page_size};
 use crate::snapshot::{MappedObject, Mapping, Mappings};
-use crate::units::Pages;
+use crate::units::{Pages, SignedPages};
 use proptest::prelude::*;
 
 mod mapped;
@@ -29,7 +29,7 @@ fn tree(cgroups: &[Cgroup<'_>]) -> Snapshot {
         page_size: page_size(),
         size: pages(500),
         free: pages(500 - used),
-        reserved: pages(reserved.saturating_sub(used)),
+        reserved: Reading::Present(SignedPages(reserved.saturating_sub(used).cast_signed())),
         surplus: pages(0),
         overcommit_limit: pages(0),
         nodes: Vec::new(),
@@ -267,10 +267,19 @@ fn where_pages_are_charged_elsewhere_no_verdict_is_given() {
     assert_eq!(short(&snapshot, POD), Some(75), "the 5 that others touched do not make up for it");
 }
 
-/// So many pages are reserved in the pool and not yet touched.
+/// So many pages are reserved in the pool and not yet touched; what is missing a host's process has touched.
 fn to_come(mut snapshot: Snapshot, pages: u64) -> Snapshot {
-    snapshot.pools[0].reserved = Reading::Present(Pages(pages));
+    let reserved = outermost(&snapshot, |figures| figures.reserved);
+    let pool = &mut snapshot.pools[0];
+    pool.reserved = Reading::Present(SignedPages(pages.cast_signed()));
+    let used = (reserved / PG).saturating_sub(pages);
+    pool.free = pool.free.map(|free| free.min(Pages(500 - used.min(500))));
     snapshot
+}
+
+fn outermost(snapshot: &Snapshot, figure: fn(&Hugetlb) -> Reading<Bytes>) -> u64 {
+    let top = snapshot.cgroups.iter().filter(|cgroup| cgroup.parent.is_none());
+    top.filter_map(|cgroup| figure(&cgroup.hugetlb[0]).present()).map(|bytes| bytes.0).sum()
 }
 
 prop_compose! {

@@ -170,6 +170,33 @@ impl NameIndex {
         self.pods.iter().filter(|(_, claim)| matches!(claim, Claim::Disputed)).map(|(uid, _)| uid)
     }
 
+    /// Whether that pod has a container of that name.
+    pub fn has_container(&self, uid: &PodUid, name: &str) -> bool {
+        let is_it = |entry: &ContainerEntry| &*entry.container.name == name;
+        self.containers.get(uid).is_some_and(|entries| entries.iter().any(is_it))
+            || self.told.has_container(uid, name)
+    }
+
+    /// Whether it knows containers of that pod: then one that it does not know is its sandbox, or very young.
+    pub fn knows_containers_of(&self, uid: &PodUid) -> bool {
+        self.containers.contains_key(uid) || self.told.knows_containers_of(uid)
+    }
+
+    /// The pod of every container that is known by its whole id. Where two are named, neither is believed. Here no
+    /// cgroup's path vouches for the pod, only for the id.
+    pub fn pods_by_container(&self) -> HashMap<&str, Option<&PodUid>> {
+        let mut pods: HashMap<&str, Option<&PodUid>> = HashMap::new();
+        for (uid, entries) in &*self.containers {
+            for entry in entries.iter().filter(|entry| entry.id_prefix.len() == 64) {
+                pods.entry(&entry.id_prefix)
+                    .and_modify(|pod| *pod = pod.filter(|pod| *pod == uid))
+                    .or_insert(Some(uid));
+            }
+        }
+        pods.extend(self.told.pods_by_container().map(|(id, uid)| (id, Some(uid))));
+        pods
+    }
+
     fn claim_pod(&mut self, uid: PodUid, name: PodName) {
         Arc::make_mut(&mut self.pods)
             .entry(uid)

@@ -56,6 +56,19 @@ impl ToldNames {
         self.entry(uid, id).map(|told| told.runtime)
     }
 
+    pub(super) fn has_container(&self, uid: &PodUid, name: &str) -> bool {
+        let is_it = |told: &ToldContainer| told.uid == *uid && &*told.container.name == name;
+        self.containers.values().any(is_it)
+    }
+
+    pub(super) fn knows_containers_of(&self, uid: &PodUid) -> bool {
+        self.containers.values().any(|told| told.uid == *uid)
+    }
+
+    pub(super) fn pods_by_container(&self) -> impl Iterator<Item = (&str, &PodUid)> {
+        self.containers.iter().map(|(id, told)| (id.as_str(), &told.uid))
+    }
+
     /// An id counts only with its own pod.
     fn entry(&self, uid: &PodUid, id: &ContainerId) -> Option<&ToldContainer> {
         self.containers.get(id).filter(|told| told.uid == *uid)

@@ -80,7 +80,7 @@ fn info(view: &View, samples: &mut Samples) {
     containers.sort_unstable_by_key(|(who, _)| *who);
     for ([namespace, pod, container, uid], newest) in containers {
         if let Some(instance) = newest {
-            let qos = instance.qos.to_string();
+            let qos = instance.qos.map_or_else(String::new, |qos| qos.to_string());
             let (id, cgroup, runtime) =
                 (&instance.container_id(), &instance.cgroup, instance.runtime.name());
             let values = [namespace, pod, container, uid, id, cgroup, &qos, runtime];

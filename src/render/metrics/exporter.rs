@@ -32,7 +32,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "hugetlb_exporter_source_up",
         kind: Kind::Gauge,
-        help: "Whether all of a source was read: 0 if it is missing or one of its files can't be read or understood; the log says which and why.",
+        help: "Whether all of a source was read that there is: 0 if one of its files can't be read or understood, or is missing that every node has (/proc/meminfo); the log says which and why. A node without huge pages or without a hugetlb controller has nothing to be read there, and it is 1.",
         labels: &["source"],
         collect: Collect::Own(|view, samples| {
             for source in &view.snapshot.sources {

@@ -4,7 +4,7 @@ use super::samples::{Samples, bytes, count};
 use super::{Collect, Family, Kind};
 use crate::assessment::PoolState;
 use crate::snapshot::{NumaPool, Pool, Reading};
-use crate::units::{Bytes, Pages};
+use crate::units::{Bytes, Pages, SignedBytes};
 use crate::view::View;
 
 const PAGESIZE: &[&str] = &["pagesize"];
@@ -45,12 +45,17 @@ pub(super) const FAMILIES: &[Family] = &[
     ),
     gauge(
         "hugetlb_pool_reserved_bytes",
-        "Free huge pages that are mapped and not yet touched (resv_hugepages).",
-        |view, samples| each(view, samples, |pool| pool.reserved),
+        "Free huge pages that are mapped and not yet touched (resv_hugepages). Below zero where the kernel has lost count of them.",
+        |view, samples| {
+            for pool in &view.snapshot.pools {
+                let reserved = pool.counted_reserved_bytes().present().map(SignedBytes::as_f64);
+                samples.push_some([&pool.page_size.to_string()], reserved);
+            }
+        },
     ),
     gauge(
         "hugetlb_pool_available_bytes",
-        "Huge pages available to a new mapping: free less reserved.",
+        "Huge pages available to a new mapping: free less reserved, as the kernel counts them.",
         |view, samples| each(view, samples, Pool::available),
     ),
     gauge(
@@ -87,6 +92,11 @@ pub(super) const FAMILIES: &[Family] = &[
         "hugetlb_pool_unattributed_bytes",
         "Huge pages in use that are charged to no cgroup seen here: host processes, and files that nobody maps.",
         |view, samples| each_state(view, samples, |state| state.unattributed),
+    ),
+    gauge(
+        "hugetlb_pool_unattributed_reserved_bytes",
+        "Huge pages reserved and not yet touched that are charged to no cgroup seen here: hugetlbfs mounts with a min_size, and host processes.",
+        |view, samples| each_state(view, samples, |state| state.unattributed_reserved),
     ),
     numa(
         "hugetlb_numa_pool_size_bytes",

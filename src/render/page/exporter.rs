@@ -54,6 +54,7 @@ fn sources(view: &View) -> Markup {
             @for source in &view.snapshot.sources {
                 @match &source.health {
                     Health::Up => li { (source.source) " ✓ read" },
+                    Health::Missing(what) => li { (source.source) " ✓ none: " bdi { (what) } },
                     Health::Down(why) => li .down { (source.source) " ✗ " bdi { (why) } },
                 }
             }

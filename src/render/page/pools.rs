@@ -6,7 +6,7 @@ use super::bar::{self, Part};
 use super::heads::{Look, head, legend, meanings};
 use crate::assessment::{PoolState, TenantSize};
 use crate::render::columns::{self, Column};
-use crate::render::figures::{bytes, show};
+use crate::render::figures::{bytes, lost_count, show};
 use crate::snapshot::{NumaPool, Pool, Reading};
 use crate::units::{Bytes, NumaNode, Pages};
 use crate::view::View;
@@ -55,6 +55,7 @@ fn one(view: &View, pool: &Pool) -> Markup {
         h3 { (pool.page_size) " pages: " (pages(pool.size)) }
         @if pool.size != Reading::Present(Pages(0)) {
             (table(view, pool, state))
+            @if let Some(lost) = state.and_then(|state| lost_count(pool, state)) { p { (lost) } }
             p .facts {
                 (pages(pool.available())) " pages are available, "
                 (pages(pool.surplus)) " are surplus."
@@ -142,7 +143,7 @@ fn whole(view: &View, pool: &Pool, state: Option<&PoolState>) -> Holding {
             orphaned,
             less(used, told),
             free,
-            pool.bytes(pool.reserved),
+            pool.reserved_bytes(),
             pool.bytes(pool.available()),
         ],
     }

@@ -13,7 +13,7 @@ use crate::snapshot::{
     NumaPool, NumaUsage, Pool, Probes, Problems, Process, Reading, Snapshot, Source, SourceHealth,
     Taken, Target, Verdict,
 };
-use crate::units::{Bytes, NumaNode, PageSize, Pages};
+use crate::units::{Bytes, NumaNode, PageSize, Pages, SignedPages};
 use crate::view::{Poll, View};
 pub(super) use stories::{after_a_crash, filling_up, fixed_since, long_run_up};
 
@@ -275,7 +275,7 @@ fn pool(size: u64, used: [u64; 2], reserved: u64) -> Pool {
         page_size: page_size(),
         size: pages(size),
         free: pages(size - used[0] - used[1]),
-        reserved: pages(reserved),
+        reserved: Reading::Present(SignedPages(reserved.cast_signed())),
         surplus: pages(0),
         overcommit_limit: pages(0),
         nodes: vec![half(0, used[0]), half(1, used[1])],

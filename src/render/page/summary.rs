@@ -9,7 +9,7 @@ use super::exporter::moment;
 use super::{REFRESH_SECONDS, Refresh, STILL};
 use crate::assessment::{Finding, SHORTFALL, Severity, Subject};
 use crate::render::figures::nothing_found;
-use crate::snapshot::{Health, SourceHealth};
+use crate::snapshot::SourceHealth;
 use crate::units::Bytes;
 use crate::view::View;
 
@@ -107,7 +107,7 @@ pub(super) fn section(view: &View, headline: &Headline, refresh: Refresh) -> Mar
                 p { "Not seen:" }
                 ul {
                     @for source in &view.snapshot.sources {
-                        @if let Health::Down(why) = &source.health {
+                        @if let Some(why) = source.failure() {
                             li { (source.source) ": " bdi { (why) } }
                         }
                     }

@@ -6,7 +6,7 @@ use super::layout::Rows;
 use super::{Layout, findings, lines};
 use crate::assessment::TenantSize;
 use crate::render::columns;
-use crate::render::figures::{Short, bytes, limit, show};
+use crate::render::figures::{Short, bytes, limit, lost_count, show};
 use crate::render::tenants::by_danger;
 use crate::snapshot::{Pool, Reading, Source};
 use crate::units::Pages;
@@ -21,7 +21,7 @@ pub fn table(view: &View, layout: Layout<'_>) -> String {
     text += &findings::muted(&view.assessment.muted, layout);
     let no_pods = match view.snapshot.hierarchy {
         _ if failed(Source::Cgroups) => "Could not look at all cgroups.".to_owned(),
-        None => "This node has no hugetlb controller: no pod is limited or shown.".to_owned(),
+        None => no_controller(&view.snapshot.pools),
         Some(_) => format!("No pod{} holds, was granted or was refused any.", layout.whom),
     };
     let mut section = |heading: &str, rows: &Rows, without: &str| {
@@ -33,6 +33,9 @@ pub fn table(view: &View, layout: Layout<'_>) -> String {
     }
     let no_pools = if failed(Source::Pools) { "Could not look." } else { "This node has none." };
     section("Huge-page pools of this node, in pages", &pools(&view.snapshot.pools), no_pools);
+    for lost in view.pools().filter_map(|(pool, state)| lost_count(pool, state)) {
+        let _ = writeln!(text, "{}", lines::wrap(&lost, layout.width, "  ", "  ").join("\n"));
+    }
     if !unseen.is_empty() {
         text.push_str("\nNot seen:\n");
     }
@@ -57,6 +60,16 @@ fn section(text: &mut String, width: usize, heading: &str, rows: &Rows, without:
     let _ = writeln!(text, "{heading}\n{below}");
 }
 
+/// It matters only where there are pages to be limited.
+fn no_controller(pools: &[Pool]) -> String {
+    let none = "This node has no hugetlb controller: no pod is limited or shown.";
+    if pools.iter().all(Pool::is_empty) {
+        format!("{none} None needs to be, since this node has no huge pages.")
+    } else {
+        none.to_owned()
+    }
+}
+
 fn pools(pools: &[Pool]) -> Rows {
     let heads = ["page size", "node", "total", "free", "reserved", "available", "surplus"];
     let mut rows = Rows::new(&heads, 2);
@@ -66,7 +79,7 @@ fn pools(pools: &[Pool]) -> Rows {
             "all".to_owned(),
             pages(pool.size),
             pages(pool.free),
-            pages(pool.reserved),
+            show(pool.reserved, |pages| pages.0.to_string()),
             pages(pool.available()),
             pages(pool.surplus),
         ]);

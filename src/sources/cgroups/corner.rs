@@ -1,22 +1,30 @@
 //! A container's corner of the hierarchy.
 //!
 //! In a cgroup namespace of its own a container sees its own cgroup as if it were the root, and nobody outside it. The
-//! files tell: on v2 the root alone has no `cgroup.events`, on v1 the root alone has a `release_agent`
+//! files tell: on v2 the root alone has no `cgroup.events` and no hugetlb files, on v1 the root alone has a `release_agent`
 //! (Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/cgroups.rst). A node of kind is such a container, and a whole
 //! node all the same: its kubelet's cgroups are in it.
 
 use std::fs;
 
+use super::list::list;
 use crate::snapshot::{CgroupVersion, Hierarchy};
 
 /// Whether a node's pods may be outside of what is mounted there.
 pub(super) fn is_corner(hierarchy: &Hierarchy) -> bool {
+    is_part(hierarchy) && !has_kubelet(hierarchy)
+}
+
+/// Whether what is mounted there is a part of the machine's hierarchy: a container's corner, or a node of kind.
+pub(super) fn is_part(hierarchy: &Hierarchy) -> bool {
     let has = |name: &str| hierarchy.root.join(name).exists();
-    let is_below_the_root = match hierarchy.version {
+    match hierarchy.version {
         CgroupVersion::V1 => has("cgroup.procs") && !has("release_agent"),
-        CgroupVersion::V2 => has("cgroup.events"),
-    };
-    is_below_the_root && !has_kubelet(hierarchy)
+        CgroupVersion::V2 => {
+            has("cgroup.events")
+                || list(&hierarchy.root, CgroupVersion::V2).is_ok_and(|it| !it.files.is_empty())
+        }
+    }
 }
 
 /// Whether it is a hierarchy of v2, with the controller or without.

@@ -12,7 +12,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use procfs::process::MountInfo;
 
@@ -42,7 +42,9 @@ pub(super) fn find(roots: &Roots, problems: &mut Problems) -> Option<Hierarchy> 
             unread.add(|| corner::complaint(widest));
         }
         match unread.into_health() {
-            Health::Up => problems.add_missing(|| format!("{none}: no pod is limited or shown")),
+            Health::Up | Health::Missing(_) => {
+                problems.add_missing(|| format!("{none}: no pod is limited or shown"));
+            }
             Health::Down(why) => problems.add(|| format!("no hugetlb controller is seen: {why}")),
         }
     }
@@ -62,7 +64,21 @@ fn below_directory(directory: &Path, unread: &mut Problems) -> Vec<Hierarchy> {
         (CgroupVersion::V1, directory.to_owned()),
         (CgroupVersion::V2, directory.join("unified")),
     ];
-    candidates.into_iter().map(|(version, root)| Hierarchy { version, root }).collect()
+    let joined = joined(directory).into_iter().map(|root| (CgroupVersion::V1, root));
+    let candidates = candidates.into_iter().chain(joined);
+    candidates.map(|(version, root)| Hierarchy { version, root }).collect()
+}
+
+/// Controllers of v1 that are mounted together, `cpu,cpuacct,hugetlb`, in order.
+fn joined(directory: &Path) -> Vec<PathBuf> {
+    let is_ours = |name: &str| name.contains(',') && name.split(',').any(|one| one == "hugetlb");
+    let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+    let mut found: Vec<PathBuf> = entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(is_ours))
+        .map(|entry| entry.path())
+        .collect();
+    found.sort_unstable();
+    found
 }
 
 /// Whether a directory, or one below it (v1 has a mount for each controller), has the files of a cgroup.
@@ -89,10 +105,16 @@ fn mounted(
         unread.add(|| format!("no cgroup hierarchy is mounted, says {}", mountinfo.display()));
     }
     let mut mounts = mounts(&text);
-    // The widest view first; of mounts one above the other the later one is seen.
+    // The widest view first, and of several the usual one: Cilium and Calico have mounts of their own, which they may want
+    // to remove. Of mounts one above the other the later one is seen.
     mounts.reverse();
-    mounts.sort_by_key(|mount| mount.depth);
+    mounts.sort_by_key(|mount| (mount.depth, !is_usual(&mount.hierarchy.root)));
     Some(mounts.into_iter().map(|mount| mount.hierarchy).collect())
+}
+
+/// `/sys/fs/cgroup`, or one below it; in a container the host's may be anywhere, `/host/sys/fs/cgroup`.
+fn is_usual(root: &Path) -> bool {
+    root.to_str().is_some_and(|root| root.contains("/sys/fs/cgroup"))
 }
 
 /// Every mount of a hierarchy that may have the controller. Line by line, so that one that is not understood (anyone

@@ -20,6 +20,8 @@
 //!   Its limits are watched.
 //! - *Idle*: all others.
 //!
+//! Of a pod it is also known whether any process is left in it, as of when it was last read whole ([`populated`]).
+//!
 //! # What a poll reads, in this order
 //!
 //! 1. The notifications. A cgroup that one is about is listed and read whole in this poll, whatever it says ([`watch`]).
@@ -59,6 +61,7 @@ mod discover;
 mod hierarchy;
 mod list;
 mod own;
+mod populated;
 mod prune;
 mod read;
 mod refusals;
@@ -99,7 +102,8 @@ pub(super) struct Cgroups {
     /// Looked for whenever the hierarchy is.
     own: Option<Own>,
     tree: Option<Tree>,
-    /// Whether the hierarchy is but a container's corner of it.
+    /// Whether the hierarchy is but a part of the machine's, and whether that is a container's corner.
+    is_part: bool,
     in_corner: bool,
     /// Whether the kernel keeps the sums, and notifies: on a copy nothing does.
     is_kernels: bool,
@@ -128,6 +132,11 @@ impl Cgroups {
     /// Where the hierarchy was found at the last read.
     pub(super) fn hierarchy(&self) -> Option<&Hierarchy> {
         self.hierarchy.as_ref()
+    }
+
+    /// Whether that is but a part of the machine's.
+    pub(super) fn is_part(&self) -> bool {
+        self.is_part
     }
 
     /// Our own cgroup, and which of those that were read it is.
@@ -222,6 +231,7 @@ impl Cgroups {
     fn find(&mut self, asked: &Asked<'_>, problems: &mut Problems) {
         let found = hierarchy::find(asked.roots, problems);
         let own = Own::find(asked.roots);
+        self.is_part = found.as_ref().is_some_and(corner::is_part);
         self.in_corner = found.as_ref().is_some_and(corner::is_corner);
         if let Some(tree) = self.tree.as_mut().filter(|tree| tree.len() > 0)
             && found == self.hierarchy

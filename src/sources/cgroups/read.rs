@@ -46,7 +46,9 @@ impl Round<'_> {
         self.tree.was_read(id, self.now);
         if (0..sizes).try_for_each(|index| self.read_size(id, index, &directory)).is_err() {
             self.forget(id);
+            return;
         }
+        self.read_populated(id, &directory);
     }
 
     fn read_size(&mut self, id: Id, index: usize, at: &Directory) -> Result<(), Gone> {

@@ -1,11 +1,13 @@
 //! What a read shows of the tree: plain facts, shared while they stay the same.
 
+use std::cell::LazyCell;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::own::Own;
 use super::tree::{Id, Tree};
-use crate::identity::{ContainerCgroup, NameIndex, Owner, Runtime};
+use crate::identity::{ContainerCgroup, NameIndex, Owner, PodUid, Runtime};
 use crate::snapshot::{AtRefusal, Cgroup, OwnCgroup};
 
 /// What was shown last.
@@ -33,12 +35,19 @@ impl Shown {
         let mut at_refusals = Vec::new();
         // Each with the index of its parent.
         let mut pending = vec![(Tree::ROOT, None)];
+        // Looked up only on nodes whose pods have no cgroups, or that run containers of others.
+        let by_id = LazyCell::new(|| names.pods_by_container());
         while let Some((id, parent)) = pending.pop() {
             let Some(node) = tree.node_mut(id) else { continue };
             let index = (!node.names.is_empty()).then_some(cgroups.len());
             at_refusals.extend(index.into_iter().flat_map(|index| node.take_at_refusals(index)));
             if index.is_some() {
-                let owner = with_runtime(&node.facts.owner, names);
+                let owner = match &*node.facts.owner {
+                    Owner::Service if Owner::may_be_container(&node.facts.path) => {
+                        by_id_alone(&node.facts, &by_id)
+                    }
+                    _ => with_runtime(&node.facts.owner, names),
+                };
                 cgroups.push(Cgroup { parent, owner, ..node.facts.clone() });
             }
             pending.extend(node.children.values().rev().map(|child| (*child, index)));
@@ -61,6 +70,12 @@ fn own_pod(cgroups: &[Cgroup], own: usize) -> Option<Arc<str>> {
     let mut chain = std::iter::successors(Some(own), |it| cgroups.get(it.parent?));
     let pod = chain.find(|above| matches!(&*above.owner, Owner::Pod(_)));
     Some(Arc::clone(&pod.unwrap_or(own).path))
+}
+
+/// A container that no path of a pod's leads to.
+fn by_id_alone(facts: &Cgroup, pods: &HashMap<&str, Option<&PodUid>>) -> Arc<Owner> {
+    let owner = Owner::by_id(&facts.path, |id| pods.get(id.as_str()).copied().flatten().cloned());
+    owner.map_or_else(|| Arc::clone(&facts.owner), Arc::new)
 }
 
 /// With the runtime that the kubelet told, where the path does not tell it.

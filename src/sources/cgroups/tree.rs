@@ -93,6 +93,7 @@ impl Node {
             inode,
             parent: None,
             owner: Arc::new(Owner::of(path)),
+            populated: Reading::Absent,
             memory_nodes: Reading::Absent,
             hugetlb: Arc::default(),
         };

@@ -88,6 +88,11 @@ pub(super) fn of_each(spec: &Spec) -> Vec<(String, PageSize, Bytes)> {
     each.filter(|(.., bytes)| *bytes > Bytes::ZERO).collect()
 }
 
+/// The sizes that the pod's own resources name.
+pub(super) fn own_resources(spec: &Spec) -> Result<Vec<PageSize>, InvalidLimit> {
+    Ok(asked(spec.resources.as_ref())?.into_keys().collect())
+}
+
 fn of_containers(spec: &Spec) -> Result<Sizes, InvalidLimit> {
     let mut together = Sizes::new();
     for container in spec.containers.iter().flatten() {

@@ -77,7 +77,7 @@ impl Kubelet {
     /// The health of an answer, however much of it was understood.
     pub fn health_after(&self, problems: Problems) -> Health {
         match problems.into_health() {
-            Health::Up => Health::Up,
+            health @ (Health::Up | Health::Missing(_)) => health,
             Health::Down(problem) => self.down(&problem),
         }
     }

@@ -145,13 +145,13 @@ struct Understood {
     uid: PodUid,
     name: PodName,
     asked: Vec<(String, PageSize, Bytes)>,
-    limits: Result<Limits, limits::InvalidLimit>,
+    limits: Result<Granted, limits::InvalidLimit>,
     acknowledged: Acknowledged,
     containers: Vec<DeclaredContainer>,
 }
 
-/// With what resource claims add, and without.
-type Limits = [Vec<(PageSize, Bytes)>; 2];
+/// With what resource claims add, and without; and the sizes that the pod's own resources name.
+type Granted = ([Vec<(PageSize, Bytes)>; 2], Vec<PageSize>);
 
 /// Reads the body of an answer.
 pub fn read(body: &[u8]) -> Result<Answer, NotPods> {
@@ -198,15 +198,18 @@ impl Answer {
         }
         self.names.add_pod(uid.clone(), name.clone());
         match limits {
-            Ok([limits, limits_without_claims]) => self.declared.pods.push(DeclaredPod {
-                uid,
-                name,
-                limits,
-                limits_without_claims,
-                asked,
-                acknowledged,
-                containers,
-            }),
+            Ok(([limits, limits_without_claims], own_resources)) => {
+                self.declared.pods.push(DeclaredPod {
+                    uid,
+                    name,
+                    limits,
+                    limits_without_claims,
+                    asked,
+                    acknowledged,
+                    own_resources,
+                    containers,
+                });
+            }
             // Without the pod nothing is said of its limits; without its limits it would be said to have none.
             Err(error) => self.problems.add(|| {
                 format!("the limits of pod {}/{} are unknown: {error}", name.namespace, name.name)
@@ -230,7 +233,7 @@ fn understand(item: &RawValue) -> Result<Understood, String> {
         .ok_or_else(|| format!("{uid:?} is no uid"))?;
     let (spec, status) = (spec.unwrap_or_default(), status.unwrap_or_default());
     let claims = status.node_allocatable_resource_claim_statuses.as_deref().unwrap_or_default();
-    let limits = limits::of(&spec, claims).and_then(|limits| Ok([limits, limits::of(&spec, &[])?]));
+    let limits = granted(&spec, claims);
     let mute = metadata.annotations.as_ref().and_then(|annotations| annotations.mute.as_deref());
     let acknowledged = mute.map_or(Acknowledged::Nothing, Acknowledged::of_annotation);
     let asked = limits::of_each(&spec);
@@ -275,6 +278,12 @@ impl ContainerStatus {
         let attempt = self.restart_count.unwrap_or(0);
         DeclaredContainer { name: self.name, id, runtime, attempt }
     }
+}
+
+/// The limits of a pod's cgroup, and the sizes that its own resources name.
+fn granted(spec: &Spec, claims: &[Claim]) -> Result<Granted, limits::InvalidLimit> {
+    let limits = [limits::of(spec, claims)?, limits::of(spec, &[])?];
+    Ok((limits, limits::own_resources(spec)?))
 }
 
 #[cfg(test)]

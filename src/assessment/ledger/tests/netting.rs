@@ -62,6 +62,19 @@ fn no_more_is_to_come_than_the_pool_keeps() {
 }
 
 #[test]
+fn a_pool_that_has_lost_count_says_nothing_of_what_is_to_come() {
+    let pod = tree(&[(POD, Some(10), (20, 4))]);
+    let counted = |pages| {
+        let mut snapshot = pod.clone();
+        snapshot.pools[0].reserved = Reading::Present(SignedPages(pages));
+        short(&snapshot, POD)
+    };
+    assert_eq!(counted(16), Some(10));
+    assert_eq!(counted(3), Some(10), "4 are used, and 20 were reserved: 16 there must be");
+    assert_eq!(counted(-1), Some(10));
+}
+
+#[test]
 fn where_no_verdict_is_given_no_margin_is_either() {
     let (a, b, full) = (c(1), c(2), c(3));
     // a has mapped 20 and may touch 10, b touches what others mapped, the third has all it needs.

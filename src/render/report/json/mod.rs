@@ -13,8 +13,8 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use crate::snapshot::{Health, Limit, Reading, SourceHealth};
-use crate::units::Bytes;
+use crate::snapshot::{Limit, Reading, SourceHealth};
+use crate::units::{Bytes, SignedBytes};
 use crate::view::View;
 use findings::FindingReport;
 pub use incidents::incidents;
@@ -94,6 +94,10 @@ impl<T: Serialize> Serialize for Figure<T> {
     }
 }
 
+fn signed(reading: Reading<SignedBytes>) -> Figure<i64> {
+    Figure(reading.map(|bytes| bytes.0))
+}
+
 fn bytes(reading: Reading<Bytes>) -> Figure<u64> {
     Figure(reading.map(|bytes| bytes.0))
 }
@@ -128,10 +132,10 @@ struct SourceReport {
 }
 
 fn source(source: &SourceHealth) -> SourceReport {
-    let problem = match &source.health {
-        Health::Up => None,
-        Health::Down(why) => Some(why.clone()),
-    };
-    let (name, up, missing) = (source.source.to_string(), source.is_up(), source.is_missing);
-    SourceReport { source: name, up, missing, problem }
+    SourceReport {
+        source: source.source.to_string(),
+        up: source.is_up(),
+        missing: source.is_missing(),
+        problem: source.failure().map(ToOwned::to_owned),
+    }
 }

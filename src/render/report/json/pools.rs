@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Figure, bytes};
+use super::{Figure, bytes, signed};
 use crate::assessment::PoolState;
 use crate::snapshot::Pool;
 
@@ -12,7 +12,7 @@ pub(super) struct PoolReport {
     #[serde(flatten)]
     figures: PoolFigures,
     #[serde(skip_serializing_if = "Figure::is_absent")]
-    reserved_bytes: Figure<u64>,
+    reserved_bytes: Figure<i64>,
     #[serde(skip_serializing_if = "Figure::is_absent")]
     available_bytes: Figure<u64>,
     #[serde(skip_serializing_if = "Figure::is_absent")]
@@ -34,6 +34,10 @@ struct Promises {
     orphaned_bytes: Figure<u64>,
     #[serde(skip_serializing_if = "Figure::is_absent")]
     unattributed_bytes: Figure<u64>,
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    unattributed_reserved_bytes: Figure<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost_reservations_bytes: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -60,6 +64,8 @@ fn promises(state: &PoolState) -> Promises {
         shortfall_bytes: bytes(state.shortfall),
         orphaned_bytes: bytes(state.orphaned),
         unattributed_bytes: bytes(state.unattributed),
+        unattributed_reserved_bytes: bytes(state.unattributed_reserved),
+        lost_reservations_bytes: state.lost_reservations.map(|lost| lost.0),
     }
 }
 
@@ -73,7 +79,7 @@ pub(super) fn pool(pool: &Pool, states: &[PoolState]) -> PoolReport {
             free_bytes: in_bytes(pool.free),
             surplus_bytes: in_bytes(pool.surplus),
         },
-        reserved_bytes: in_bytes(pool.reserved),
+        reserved_bytes: signed(pool.counted_reserved_bytes()),
         available_bytes: in_bytes(pool.available()),
         overcommit_limit_bytes: in_bytes(pool.overcommit_limit),
         promises: state.map(promises),

@@ -94,7 +94,7 @@ pub(super) fn pod(pod: &PodState) -> Tenant {
         namespace: Some(pod.identity.namespace.clone()),
         pod: Some(pod.identity.pod.clone()),
         uid: Some(pod.identity.uid.clone()),
-        qos: Some(pod.qos.to_string()),
+        qos: pod.qos.map(|qos| qos.to_string()),
         sizes: pod.sizes.iter().map(of_pod).collect(),
         ..Tenant::default()
     }
@@ -107,7 +107,7 @@ pub(super) fn container(container: &ContainerState) -> Tenant {
         pod: Some(container.identity.pod.clone()),
         container: Some(container.identity.container.clone()),
         uid: Some(container.identity.uid.clone()),
-        qos: newest.map(|newest| newest.qos.to_string()),
+        qos: newest.and_then(|newest| newest.qos).map(|qos| qos.to_string()),
         container_id: newest.map(|newest| newest.container_id()),
         in_pod_cgroup: newest.map(|newest| newest.in_pod_cgroup),
         cgroup: newest.map(|newest| newest.cgroup.clone()),

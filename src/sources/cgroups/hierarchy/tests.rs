@@ -51,7 +51,7 @@ impl Machine {
                 Ok((found.version, root.display().to_string()))
             }
             None => match problems.into_health() {
-                Health::Down(why) => Err(why),
+                Health::Missing(why) | Health::Down(why) => Err(why),
                 Health::Up => panic!("nothing found and no reason given"),
             },
         }
@@ -128,7 +128,7 @@ fn is_missing(machine: &Machine, cgroup: Option<&str>) -> bool {
     let mut problems = Problems::default();
     let found = find(&machine.roots(cgroup), &mut problems);
     assert!(found.is_none());
-    SourceHealth::new(Source::Cgroups, problems).is_missing
+    SourceHealth::new(Source::Cgroups, problems).is_missing()
 }
 
 #[test]
@@ -196,5 +196,35 @@ proptest::proptest! {
     #[test]
     fn no_line_in_the_right_shape_panics(line in "[0-9]{1,3} [0-9]{1,3} 0:[0-9] /[./]* /[a-z]* [a-z=,]* (shared:[0-9a-z]* )?- cgroup2? [a-z]* [a-z=,]*") {
         let _ = MountInfo::from_line(&line).map(|mount| Mount::of(&mount).is_some());
+    }
+}
+
+#[test]
+fn controllers_mounted_together_are_found_below_a_directory() {
+    let joined = "sys/fs/cgroup/cpu,cpuacct,net_cls,net_prio,hugetlb,memory";
+    let machine = Machine::new().v1(joined).file("sys/fs/cgroup/systemd/cgroup.procs", "1\n");
+    assert_eq!(machine.find(Some("sys/fs/cgroup")), Ok((CgroupVersion::V1, joined.to_owned())));
+    for other in ["cpu,memory", "not-hugetlb,memory", "hugetlb-not,memory"] {
+        let machine = Machine::new().v1(&format!("cgroup/{other}"));
+        assert!(machine.find(Some("cgroup")).is_err(), "{other}");
+    }
+}
+
+#[test]
+fn the_usual_mount_comes_before_those_of_network_plugins() {
+    let host = "ROOT/host/sys/fs/cgroup";
+    for usual in ["ROOT/sys/fs/cgroup", host] {
+        for other in ["ROOT/run/cilium/cgroupv2", "ROOT/run/calico/cgroup"] {
+            let mount = |at: &str| format!("30 23 0:26 / {at} rw - cgroup2 cgroup2 rw");
+            let machine = |first: &str, second: &str| {
+                let path = |at: &str| at.replace("ROOT/", "");
+                let both =
+                    Machine::new().v2(&path(usual), "hugetlb\n").v2(&path(other), "hugetlb\n");
+                both.mounts(&[&mount(first), &mount(second)])
+            };
+            let expected = Ok((CgroupVersion::V2, usual.replace("ROOT/", "")));
+            assert_eq!(machine(usual, other).find(None), expected);
+            assert_eq!(machine(other, usual).find(None), expected);
+        }
     }
 }

@@ -31,7 +31,7 @@ fn uids(answer: &Answer) -> Vec<&str> {
 fn problem(answer: Answer) -> String {
     match answer.problems.into_health() {
         Health::Down(problem) => problem,
-        Health::Up => panic!("no problem"),
+        Health::Up | Health::Missing(_) => panic!("no problem"),
     }
 }
 
