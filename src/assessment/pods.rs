@@ -49,8 +49,7 @@ pub(super) fn states(
         let (_, known) = pods.entry(&pod.uid).or_insert_with(|| (pod.qos, Vec::new()));
         add(known, sizes, |known, other| known.add_cgroup(&other));
     }
-    let exporters = history.all_past().filter(|(key, _)| &*key.container == EXPORTER);
-    let exporters: HashSet<&PodUid> = exporters.map(|(key, _)| &key.uid).collect();
+    let exporters = dead_exporters(history);
     let dead = history.dead_pods();
     for (uid, qos, tallies) in dead.filter(|(uid, ..)| !exporters.contains(uid)) {
         let (_, known) = pods.entry(uid).or_insert_with(|| (qos, Vec::new()));
@@ -70,6 +69,12 @@ pub(super) fn states(
             sizes,
         })
         .collect()
+}
+
+/// Pods of exporters that are gone: what they were refused, their probes were refused.
+fn dead_exporters(history: &History) -> HashSet<&PodUid> {
+    let exporters = history.all_past().filter(|(key, _)| &*key.container == EXPORTER);
+    exporters.map(|(key, _)| &key.uid).collect()
 }
 
 /// Adds the sizes of another cgroup of the same pod.

@@ -1,6 +1,7 @@
 //! Where the kubelet is.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use hyper::Uri;
@@ -52,6 +53,8 @@ impl FromStr for KubeletUrl {
     type Err = InvalidKubeletUrl;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let usual = without_needless_brackets(text);
+        let text = usual.as_deref().unwrap_or(text);
         let uri: Uri = text.parse().map_err(|_| InvalidKubeletUrl)?;
         let tls = match uri.scheme_str() {
             Some("https") => true,
@@ -62,7 +65,7 @@ impl FromStr for KubeletUrl {
         let host = match host.strip_prefix('[') {
             Some(inside) => inside
                 .strip_suffix(']')
-                .filter(|address| address.parse::<std::net::Ipv6Addr>().is_ok())
+                .filter(|address| address.parse::<Ipv6Addr>().is_ok())
                 .unwrap_or_default(),
             // What a shell or a manifest left unexpanded is no host.
             None if host
@@ -84,6 +87,14 @@ impl FromStr for KubeletUrl {
     }
 }
 
+/// The node's address of a dual-stack cluster is of either kind, and a manifest writes the same around both: an IPv4 address
+/// is taken out of its brackets.
+fn without_needless_brackets(text: &str) -> Option<String> {
+    let (before, rest) = text.split_once("://[")?;
+    let (address, after) = rest.split_once(']')?;
+    address.parse::<Ipv4Addr>().is_ok().then(|| format!("{before}://{address}{after}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +114,20 @@ mod tests {
         }
         let url: KubeletUrl = "https://[fd00::1]:10250".parse().expect("a url");
         assert_eq!((url.host(), url.authority().as_str()), ("fd00::1", "[fd00::1]:10250"));
+    }
+
+    #[test]
+    fn an_address_of_either_kind_may_be_in_brackets() {
+        for (text, usual) in [
+            ("https://[fd00::1]:10250", "https://[fd00::1]:10250"),
+            ("https://[10.0.0.1]:10250/", "https://10.0.0.1:10250"),
+        ] {
+            let url: KubeletUrl = text.parse().expect(text);
+            assert_eq!(url.to_string(), usual);
+        }
+        for text in ["https://[node]:10250", "https://[10.0.0.1]", "https://[10.0.0.1]x:10250"] {
+            assert!(text.parse::<KubeletUrl>().is_err(), "{text}");
+        }
     }
 
     #[test]
