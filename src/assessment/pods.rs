@@ -68,8 +68,7 @@ pub(super) fn states(
 
 /// What was refused to pods that are gone, but to those of an exporter.
 fn add_gone<'a>(pods: &mut Known<'a>, history: &'a History) {
-    let exporters = history.all_past().filter(|(key, _)| &*key.container == EXPORTER);
-    let exporters: HashSet<&PodUid> = exporters.map(|(key, _)| &key.uid).collect();
+    let exporters = dead_exporters(history);
     let dead = history.dead_pods();
     for (uid, qos, tallies) in dead.filter(|(uid, ..)| !exporters.contains(uid)) {
         let (_, known) = pods.entry(uid).or_insert_with(|| (qos, Vec::new()));
@@ -91,6 +90,12 @@ fn add_nameless<'a>(pods: &mut Known<'a>, snapshot: &Snapshot, history: &'a Hist
         let dead = TenantSize::of_the_dead(page_size, tally);
         add(known, vec![dead], |known, _| known.add_nameless(tally));
     }
+}
+
+/// Pods of exporters that are gone: what they were refused, their probes were refused.
+fn dead_exporters(history: &History) -> HashSet<&PodUid> {
+    let exporters = history.all_past().filter(|(key, _)| &*key.container == EXPORTER);
+    exporters.map(|(key, _)| &key.uid).collect()
 }
 
 /// Adds the sizes of another cgroup of the same pod.

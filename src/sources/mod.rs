@@ -187,12 +187,7 @@ impl Reader {
             Asked { roots: &self.roots, now, pools: &pools, names: Arc::clone(&names.index) };
         let mut problems = Problems::default();
         let cgroups = self.cgroups.read(&asked, &mut self.files, &mut problems);
-        if !has_hugetlbfs && self.cgroups.hierarchy().is_none() {
-            // The controller is a part of what this kernel does not have, wherever it was looked for.
-            problems = Problems::default();
-            problems
-                .add_missing(|| "no hugetlb controller: this kernel has no huge pages".to_owned());
-        }
+        let problems = self.without_hugetlbfs(has_hugetlbfs, problems);
         health(Source::Cgroups, problems);
 
         let pods_here = cgroups.iter().any(|cgroup| matches!(&*cgroup.owner, Owner::Pod(_)));
@@ -222,6 +217,19 @@ impl Reader {
             probes,
             sources,
         }
+    }
+}
+
+impl Reader {
+    /// What went wrong with the cgroups: the controller is a part of what a kernel without huge pages does not have,
+    /// wherever it was looked for.
+    fn without_hugetlbfs(&self, has_hugetlbfs: bool, problems: Problems) -> Problems {
+        if has_hugetlbfs || self.cgroups.hierarchy().is_some() {
+            return problems;
+        }
+        let mut none = Problems::default();
+        none.add_missing(|| "no hugetlb controller: this kernel has no huge pages".to_owned());
+        none
     }
 }
 

@@ -124,6 +124,20 @@ mod tests {
     }
 
     #[test]
+    fn an_address_of_either_kind_may_be_in_brackets() {
+        for (text, usual) in [
+            ("https://[fd00::1]:10250", "https://[fd00::1]:10250"),
+            ("https://[10.0.0.1]:10250/", "https://10.0.0.1:10250"),
+        ] {
+            let url: KubeletUrl = text.parse().expect(text);
+            assert_eq!(url.to_string(), usual);
+        }
+        for text in ["https://[node]:10250", "https://[10.0.0.1]", "https://[10.0.0.1]x:10250"] {
+            assert!(text.parse::<KubeletUrl>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_kubelets_url() {
         for text in [
             "",

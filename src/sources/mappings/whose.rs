@@ -6,18 +6,24 @@
 //! 5:hugetlb:/kubepods/pod<uid>/<id>                                       v1
 //! ```
 
-use crate::identity::{ContainerId, Owner};
+use crate::identity::{ContainerId, Owner, PodUid};
 use crate::sources::membership::hugetlb_cgroup;
 
 /// The container, if the process is in one, however deep in it. Huge pages are charged where the hugetlb
 /// controller is: on v1 and on hybrids in a hierarchy of its own, else in the unified one.
 pub(super) fn container_of(cgroups: &str) -> Option<ContainerId> {
-    let (_, mut path) = hugetlb_cgroup(cgroups)?;
-    loop {
-        if let Owner::Container(container) = Owner::of(path) {
-            return Some(container.id);
-        }
-        (path, _) = path.rsplit_once('/')?;
+    let (_, path) = hugetlb_cgroup(cgroups)?;
+    let all = || std::iter::successors(Some(path), |path| Some(path.rsplit_once('/')?.0));
+    // Where pods have no cgroups whoever is called by an id may be a container of one.
+    let by_id = |path| Owner::by_id(path, |id| PodUid::from_path(id.as_str()));
+    let in_pod = all().map(Owner::of).find_map(container);
+    in_pod.or_else(|| all().filter_map(by_id).find_map(container))
+}
+
+fn container(owner: Owner) -> Option<ContainerId> {
+    match owner {
+        Owner::Container(container) => Some(container.id),
+        _ => None,
     }
 }
 
@@ -59,6 +65,13 @@ mod tests {
         check(&v1.replace(":hugetlb:", ":misc,hugetlb:"), Some(ID));
         check(&format!("12:hugetlb:/\n0::/kubepods/pod{POD}/{OTHER}\n"), None);
         check(&format!("4:memory:/kubepods/pod{POD}/{ID}\n"), None);
+    }
+
+    #[test]
+    fn without_cgroups_of_pods_the_id_tells() {
+        check(&format!("0::/k8s.io/{ID}\n"), Some(ID));
+        check(&format!("0::/system.slice/docker-{ID}.scope/init.scope\n"), Some(ID));
+        check(&format!("5:hugetlb:/docker/{OTHER}/kubelet/kubepods/pod{POD}/{ID}\n"), Some(ID));
     }
 
     #[test]
