@@ -1,16 +1,12 @@
 //! The kubelet's log directories, for names. They may lie on a slow disk: not for the poller's thread.
 
-use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::lister::{End, Lister};
 use super::{Names, Roots, Search};
 use crate::identity::NameIndex;
 use crate::snapshot::{Health, Problems};
-
-/// More entries than any kubelet leaves; whoever may write there must not cost us our memory.
-const MOST_ENTRIES: usize = 50_000;
 
 /// One of the two directories. Each may lie on a disk of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,30 +46,35 @@ impl LogDirectory {
         }
     }
 
-    /// Looks for names in it. Links are read, never followed.
-    pub fn scan(self, roots: &Roots) -> Named {
-        let mut index = NameIndex::default();
-        let mut problems = Problems::default();
-        let exists = list(self.path(roots), &mut problems, |name, path| match self {
+    /// What it is called where a process is told to list it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Pods => "pods",
+            Self::Containers => "containers",
+        }
+    }
+
+    /// Looks for names in it.
+    pub fn scan(self, roots: &Roots, lister: Lister) -> Named {
+        let mut named = Named::default();
+        let index = &mut named.index;
+        let end = lister.list(self, self.path(roots), |name, target| match self {
             Self::Pods => index.add_pod_directory(name),
-            Self::Containers => {
-                // A link that is gone again, or no link at all, names nobody.
-                if let Some(target) =
-                    fs::read_link(path).ok().as_ref().and_then(|target| target.to_str())
-                {
-                    index.add_container_link(name, target);
-                }
-            }
+            Self::Containers => index.add_container_link(name, target),
         });
-        let search = if exists { Search::Done(problems.into_health()) } else { Search::Nowhere };
-        Named { index, search }
+        match end {
+            End::Whole => named.search = Search::Done(Health::Up),
+            End::Nowhere => named.search = Search::Nowhere,
+            End::Short(why) => named.fail(roots, self, &why),
+        }
+        named
     }
 }
 
 /// Looks for names in both directories, one after the other.
 #[cfg(feature = "internals")]
 pub fn scan(roots: &Roots) -> Names {
-    Names::of(roots, &LogDirectory::ALL.map(|directory| directory.scan(roots)))
+    Names::of(roots, &LogDirectory::ALL.map(|directory| directory.scan(roots, Lister::Here)))
 }
 
 impl Names {
@@ -106,36 +107,4 @@ impl Names {
         };
         Self { index: Arc::new(index), search }
     }
-}
-
-/// Calls `each` for every entry with a name that is text. False where there is no such directory.
-fn list(directory: &Path, problems: &mut Problems, mut each: impl FnMut(&str, &Path)) -> bool {
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
-        Err(error) => {
-            problems.add(|| format!("can't list {}: {error}", directory.display()));
-            return true;
-        }
-    };
-    for (number, entry) in entries.enumerate() {
-        match entry {
-            _ if number >= MOST_ENTRIES => {
-                problems.add(|| {
-                    format!("{} has more than {MOST_ENTRIES} entries", directory.display())
-                });
-                break;
-            }
-            Ok(entry) => {
-                if let Some(name) = entry.file_name().to_str() {
-                    each(name, &entry.path());
-                }
-            }
-            Err(error) => {
-                problems.add(|| format!("can't list {}: {error}", directory.display()));
-                break;
-            }
-        }
-    }
-    true
 }
