@@ -192,14 +192,17 @@ fn in_place_of_web_config(stage: &Stage, put: impl Fn(&Path)) -> Mend {
     })
 }
 
-/// Few more than it has; before the start few more than it needs.
+/// So many it opens for a moment: for the probe's and the listings' pipes, the kubelet, a scrape and a poll's files.
+const AT_WORK: usize = 12;
+
+/// No more than it needs at work.
 fn few_descriptors(stage: &mut Stage) -> Mend {
     let Some(pid) = stage.pid() else {
         stage.start_through(&["prlimit", "--nofile=40:40"]);
         return Box::new(|stage| stage.start_through(&[]));
     };
     let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors").count();
-    limit(pid, "nofile", open + 4)
+    limit(pid, "nofile", open + AT_WORK)
 }
 
 fn no_threads(stage: &mut Stage) -> Mend {
