@@ -9,7 +9,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use crate::harness::faults::{self, FAULTS, LogTo, Scene, Stage};
-use crate::harness::wait_for;
+use crate::harness::{http, wait_for};
 use crate::machine::Machine;
 
 const LOST: &str = "hugetlb_exporter_log_lines_lost_total";
@@ -129,6 +129,19 @@ fn without_descriptors_it_does_not_start_and_says_so() {
     stage.start_through(&["prlimit", "--nofile=4:4"]);
     can_not_start(&stage, 1, &["open files"]);
     stage.report();
+}
+
+#[test]
+fn clients_can_not_take_the_descriptors_that_polls_need() {
+    let mut stage = Stage::new(scene(), LogTo::Pipe);
+    stage.start_through(&["prlimit", "--nofile=48:48"]);
+    stage.start();
+    let idle: Vec<_> = (0..100).map(|_| http::connect(stage.address())).collect();
+    stage.raise();
+    stage.judge();
+    drop(idle);
+    stage.end();
+    stage.leave();
 }
 
 #[test]

@@ -176,6 +176,11 @@ impl Stage {
         self.agent.as_ref().map(Child::id)
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Its metrics.
     #[track_caller]
     pub fn scrape(&self) -> Exposition {
