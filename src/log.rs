@@ -185,9 +185,9 @@ mod tests {
         let target = Target::default();
         let (queue, entries) = mpsc::sync_channel(MOST_LINES);
         let mut log = Log { queue, lost: &LOST };
-        let (teller, disk) = (log.clone(), target.clone());
+        let disk = target.clone();
         let subscriber =
-            tracing_subscriber::fmt().with_ansi(false).with_writer(teller.clone()).finish();
+            tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
         thread::spawn(move || {
             tracing::subscriber::with_default(subscriber, || write(&entries, disk, &LOST));
         });
