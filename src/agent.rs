@@ -21,7 +21,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::sources::Reader;
@@ -121,8 +122,10 @@ async fn serve(
         web_config.keep_fresh().map_err(can_not_start("web configuration's thread"))?;
     let mut serving = tokio::spawn(server.serve(site));
 
-    let (names, kubelet) =
-        tokio::join!(NameSlot::start(config.roots.clone()), KubeletSlot::start(config.kubelet));
+    let (names, kubelet) = tokio::join!(
+        NameSlot::start(config.roots.clone(), config.lister),
+        KubeletSlot::start(config.kubelet)
+    );
     let mappings = config.mappings.map(|every| MappingSlot::start(config.roots.clone(), every));
     let slots = Slots {
         names: names?,
@@ -135,15 +138,7 @@ async fn serve(
     let pace = Pace::new(interval, config.adaptive);
     let poller = Poller::new(node, reader, slots, config.thresholds, pace, started);
     let mut polling = Polling::start(poller, views)?;
-    let result = tokio::select! {
-        cause = end => {
-            tracing::info!(cause, "ending");
-            Ok(())
-        }
-        _ = &mut polling.ended => Err(AgentError::Poller),
-        // It ends after `ended` alone.
-        _ = &mut serving => Err(AgentError::Server),
-    };
+    let result = wait_for_end(end, &mut polling.ended, &mut serving).await;
     // Whoever is not there any more needs no telling.
     polling.stop();
     let _ = ended.send(true);
@@ -151,6 +146,22 @@ async fn serve(
         let _ = serving.await;
     }
     result
+}
+
+/// Waits for the word to end, or for one of the parts to end, which it does after that word alone.
+async fn wait_for_end(
+    end: impl Future<Output = &'static str>,
+    polling: &mut oneshot::Receiver<()>,
+    serving: &mut JoinHandle<()>,
+) -> Result<(), AgentError> {
+    tokio::select! {
+        cause = end => {
+            tracing::info!(cause, "ending");
+            Ok(())
+        }
+        _ = polling => Err(AgentError::Poller),
+        _ = serving => Err(AgentError::Server),
+    }
 }
 
 /// Runs a task for as long as the agent runs: if it panics it is started again.
@@ -228,5 +239,24 @@ mod tests {
         });
         tokio::time::sleep(RESTART * 3).await;
         assert_eq!(starts.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_ends_by_itself_ends_the_agent_with_an_error() {
+        let never = std::future::pending::<&'static str>;
+        let (part, mut polling) = oneshot::channel();
+        let mut serving = tokio::spawn(async {});
+        let result = wait_for_end(never(), &mut polling, &mut serving).await;
+        assert!(matches!(result, Err(AgentError::Server)), "{result:?}");
+        let mut serving = tokio::spawn(async { panic!("the server's panic") });
+        let result = wait_for_end(never(), &mut polling, &mut serving).await;
+        assert!(matches!(result, Err(AgentError::Server)), "{result:?}");
+        let mut serving = tokio::spawn(std::future::pending());
+        drop(part);
+        let result = wait_for_end(never(), &mut polling, &mut serving).await;
+        assert!(matches!(result, Err(AgentError::Poller)), "{result:?}");
+        let (_part, mut polling) = oneshot::channel();
+        let result = wait_for_end(async { "SIGTERM" }, &mut polling, &mut serving).await;
+        assert!(result.is_ok(), "{result:?}");
     }
 }

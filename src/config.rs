@@ -13,7 +13,7 @@ use crate::assessment::Thresholds;
 #[cfg(feature = "scratch-probe")]
 use crate::probe::Terms;
 use crate::snapshot::Target;
-use crate::sources::{Endpoint, Roots, host_name};
+use crate::sources::{Endpoint, Lister, Roots, host_name};
 
 /// A port that nothing else asks for in the lists of exporters and of Kubernetes.
 const DEFAULT_PORT: u16 = 10270;
@@ -31,6 +31,8 @@ pub struct Config {
     pub web_config: Option<PathBuf>,
     /// Where the files are.
     pub roots: Roots,
+    /// Who lists the log directories.
+    pub lister: Lister,
     /// How often to read them.
     pub poll_interval: Interval,
     /// Whether the interval follows what the node does.

@@ -178,4 +178,33 @@ mod tests {
         assert!((99..=100).contains(&LOST.load(Ordering::Relaxed)), "{LOST:?}");
         drop(held);
     }
+
+    #[test]
+    fn once_it_takes_lines_again_it_is_told_how_many_were_lost() {
+        static LOST: AtomicU64 = AtomicU64::new(0);
+        let target = Target::default();
+        let (queue, entries) = mpsc::sync_channel(MOST_LINES);
+        let mut log = Log { queue, lost: &LOST };
+        let disk = target.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
+        thread::spawn(move || {
+            tracing::subscriber::with_default(subscriber, || write(&entries, disk, &LOST));
+        });
+        target.is_full.store(true, Ordering::Relaxed);
+        for _ in 0..3 {
+            log.write_all(b"lost\n").expect("it never fails");
+        }
+        drop(Flush(log.clone()));
+        target.is_full.store(false, Ordering::Relaxed);
+        for line in [&b"first\n"[..], b"second\n"] {
+            log.write_all(line).expect("it never fails");
+            drop(Flush(log.clone()));
+        }
+        // What it is told is a line of the queue, too.
+        drop(Flush(log));
+        let text = target.text.lock().expect("the text").clone();
+        assert_eq!(text.matches("lines of the log were lost lost=3").count(), 1, "{text}");
+        assert_eq!(text.lines().count(), 3, "it is told once: {text}");
+    }
 }

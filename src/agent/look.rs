@@ -12,7 +12,7 @@ use crate::history::{History, Retention};
 use crate::incidents::Incidents;
 use crate::snapshot::{Health, Reading, Taken};
 use crate::sources::{
-    Aside, Endpoint, Found, LogDirectory, Named, Names, Reader, Roots, scan_mappings,
+    Aside, Endpoint, Found, Lister, LogDirectory, Named, Names, Reader, Roots, scan_mappings,
 };
 use crate::view::{Poll, View};
 
@@ -35,6 +35,8 @@ pub struct Looking {
     pub kubelet: Option<Endpoint>,
     /// Whether to look at what processes have mapped.
     pub at_mappings: bool,
+    /// Who lists the log directories.
+    pub lister: Lister,
     /// The time between the two looks.
     pub apart: Duration,
 }
@@ -48,16 +50,17 @@ impl Looking {
             thresholds: Thresholds::default(),
             kubelet: None,
             at_mappings: false,
+            lister: Lister::Here,
             apart: Duration::ZERO,
         }
     }
 }
 
 /// What may take its time, as far as it comes in time.
-fn look_aside(roots: &Roots, at_mappings: bool) -> Aside {
+fn look_aside(roots: &Roots, lister: Lister, at_mappings: bool) -> Aside {
     let named = LogDirectory::ALL.map(|directory| {
         let roots = roots.clone();
-        (directory, Pending::start("names", NAMES, move || directory.scan(&roots)))
+        (directory, Pending::start("names", NAMES, move || directory.scan(&roots, lister)))
     });
     let mappings = at_mappings.then(|| {
         let roots = roots.clone();
@@ -107,8 +110,8 @@ impl<T: Send + 'static> Pending<T> {
 /// Two looks at the node, for a report: what is found in both is believed. Waits a moment for names, and holds
 /// nothing back for want of one.
 pub fn look(looking: Looking) -> View {
-    let Looking { node, roots, thresholds, kubelet, at_mappings, apart } = looking;
-    let mut aside = look_aside(&roots, at_mappings);
+    let Looking { node, roots, thresholds, kubelet, at_mappings, lister, apart } = looking;
+    let mut aside = look_aside(&roots, lister, at_mappings);
     if let Some(endpoint) = kubelet {
         kubelet::ask_once(endpoint).add_to(&mut aside);
     }

@@ -1,4 +1,4 @@
-//! The search for names, beside the poller: each log directory has a thread and a time-out of its own.
+//! The search for names, beside the poller: each log directory has a thread, a process and a time-out of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use super::{AgentError, can_not_start, keep_running};
-use crate::sources::{LogDirectory, Named, Names, Roots, Search};
+use crate::sources::{Lister, LogDirectory, Named, Names, Roots, Search};
 use crate::worker::Worker;
 
 /// Names are looked for this often when nobody waits for one.
@@ -39,14 +39,15 @@ struct Found {
 #[derive(Debug)]
 struct Searching {
     roots: Roots,
+    lister: Lister,
     found: watch::Sender<Found>,
 }
 
 impl NameSlot {
     /// Starts looking for names; returns when they were found, or soon.
-    pub(super) async fn start(roots: Roots) -> Result<Self, AgentError> {
+    pub(super) async fn start(roots: Roots, lister: Lister) -> Result<Self, AgentError> {
         let (found, mut newest) = watch::channel(Found::default());
-        let searching = Arc::new(Searching { roots, found });
+        let searching = Arc::new(Searching { roots, lister, found });
         let wanted: [Arc<Notify>; 2] = Default::default();
         for (directory, wanted) in LogDirectory::ALL.into_iter().zip(&wanted) {
             let worker = Worker::start("names").map_err(can_not_start("search for names"))?;
@@ -84,7 +85,7 @@ impl Searching {
             let Ok(turn) = worker.turn().await else { return };
             let searching = Arc::clone(&self);
             let mut look = turn.run(move || {
-                let named = directory.scan(&searching.roots);
+                let named = directory.scan(&searching.roots, searching.lister);
                 searching.publish(directory, |was| *was = named);
             });
             let ended = match timeout(patience, &mut look).await {

@@ -27,12 +27,17 @@ use std::process::ExitCode;
 use clap::{FromArgMatches, Parser};
 
 use crate::probe;
+use crate::sources::{Lister, run_lister};
 use flags::{Cli, Command, TouchChild};
 
 /// Runs the command with these arguments, the program's name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = help::asked(arguments.into_iter().collect());
-    let result = if arguments.get(1).is_some_and(|first| first == TouchChild::NAME) {
+    let first = arguments.get(1).and_then(|first| first.to_str());
+    let result = if first == Some(Lister::NAME) {
+        let listed = run_lister(arguments.get(2..).unwrap_or_default());
+        Ok(listed.map_err(anyhow::Error::from).map(|()| ExitCode::SUCCESS))
+    } else if first == Some(TouchChild::NAME) {
         TouchChild::try_parse_from(arguments.iter().skip(1)).map(|child| {
             probe::run_child(&child.order).map_err(anyhow::Error::from).map(|()| ExitCode::SUCCESS)
         })

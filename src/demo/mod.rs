@@ -24,6 +24,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::agent::{Agent, Signals};
 use crate::config::{Config, Interval};
+use crate::sources::Lister;
 use pace::{Ended, Pace};
 use served::Observer;
 use stage::Stage;
@@ -74,7 +75,8 @@ impl Show {
             Signals::with_hangup()?
         };
         let poll_interval = Interval::nearest(config.poll_interval.duration().min(demo.step()));
-        let config = Config { poll_interval, probe: None, kubelet: None, mappings: None, ..config };
+        let (lister, probe, kubelet, mappings) = (Lister::Here, None, None, None);
+        let config = Config { poll_interval, lister, probe, kubelet, mappings, ..config };
         Ok(Self { demo, config, runtime, signals, latest: LATEST })
     }
 

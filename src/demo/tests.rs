@@ -65,6 +65,7 @@ fn told(lie: Lie) -> anyhow::Result<ExitCode> {
         node_name: None,
         web_config: None,
         roots: node.roots(),
+        lister: crate::sources::Lister::Child,
         poll_interval: Interval::nearest(Duration::ZERO),
         adaptive: true,
         thresholds: Thresholds::default(),

@@ -9,6 +9,7 @@ mod cgroups;
 mod host;
 mod kernel_file;
 mod kubelet;
+mod lister;
 mod mappings;
 mod membership;
 pub(crate) mod parse;
@@ -34,6 +35,7 @@ pub use host::name as host_name;
 #[cfg(feature = "internals")]
 pub use kubelet::read_pods;
 pub use kubelet::{Answer, Endpoint, Kubelet, KubeletName, KubeletUrl, parse_quantity};
+pub use lister::{Lister, run_lister};
 #[cfg(feature = "internals")]
 pub use mappings::of_processes as mappings_of;
 pub use mappings::scan as scan_mappings;

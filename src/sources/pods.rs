@@ -1,16 +1,12 @@
 //! The kubelet's log directories, for names. They may lie on a slow disk: not for the poller's thread.
 
-use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::lister::{End, Lister};
 use super::{Names, Roots, Search};
 use crate::identity::NameIndex;
 use crate::snapshot::{Health, Problems};
-
-/// More entries than any kubelet leaves; whoever may write there must not cost us our memory.
-const MOST_ENTRIES: usize = 50_000;
 
 /// One of the two directories. Each may lie on a disk of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,34 +46,39 @@ impl LogDirectory {
         }
     }
 
-    /// Looks for names in it. Links are read, never followed.
-    pub fn scan(self, roots: &Roots) -> Named {
-        let mut index = NameIndex::default();
-        let mut problems = Problems::default();
-        let listed = list(self.path(roots), &mut problems, |name, path| match self {
+    /// What it is called where a process is told to list it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Pods => "pods",
+            Self::Containers => "containers",
+        }
+    }
+
+    /// Looks for names in it.
+    pub fn scan(self, roots: &Roots, lister: Lister) -> Named {
+        let mut named = Named::default();
+        let index = &mut named.index;
+        let end = lister.list(self, self.path(roots), |name, target| match self {
             Self::Pods => index.add_pod_directory(name),
-            Self::Containers => {
-                // A link that is gone again, or no link at all, names nobody.
-                if let Some(target) =
-                    fs::read_link(path).ok().as_ref().and_then(|target| target.to_str())
-                {
-                    index.add_container_link(name, target);
-                }
-            }
+            Self::Containers => index.add_container_link(name, target),
         });
-        let search = match listed {
-            Listed::Yes => Search::Done(problems.into_health()),
-            Listed::Missing => Search::Nowhere,
-            Listed::Closed(why) => Search::Closed(why),
-        };
-        Named { index, search }
+        match end {
+            End::Whole => named.search = Search::Done(Health::Up),
+            End::Nowhere => named.search = Search::Nowhere,
+            End::Closed(why) => {
+                let path = self.path(roots).display();
+                named.search = Search::Closed(format!("can't list {path}: {why}"));
+            }
+            End::Short(why) => named.fail(roots, self, &why),
+        }
+        named
     }
 }
 
 /// Looks for names in both directories, one after the other.
 #[cfg(feature = "internals")]
 pub fn scan(roots: &Roots) -> Names {
-    Names::of(roots, &LogDirectory::ALL.map(|directory| directory.scan(roots)))
+    Names::of(roots, &LogDirectory::ALL.map(|directory| directory.scan(roots, Lister::Here)))
 }
 
 impl Names {
@@ -124,50 +125,4 @@ impl Names {
         let closed = closed.first().filter(|_| is_enough).map(|why| (*why).to_owned());
         Self { index: Arc::new(index), search, closed }
     }
-}
-
-/// How the listing of a directory went.
-enum Listed {
-    /// As far as it could be.
-    Yes,
-    /// There is no such directory.
-    Missing,
-    /// Its permissions, or those of a directory above it, keep us out.
-    Closed(String),
-}
-
-/// Calls `each` for every entry with a name that is text.
-fn list(directory: &Path, problems: &mut Problems, mut each: impl FnMut(&str, &Path)) -> Listed {
-    let failure = |error: io::Error| format!("can't list {}: {error}", directory.display());
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Listed::Missing,
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            return Listed::Closed(failure(error));
-        }
-        Err(error) => {
-            problems.add(|| failure(error));
-            return Listed::Yes;
-        }
-    };
-    for (number, entry) in entries.enumerate() {
-        match entry {
-            _ if number >= MOST_ENTRIES => {
-                problems.add(|| {
-                    format!("{} has more than {MOST_ENTRIES} entries", directory.display())
-                });
-                break;
-            }
-            Ok(entry) => {
-                if let Some(name) = entry.file_name().to_str() {
-                    each(name, &entry.path());
-                }
-            }
-            Err(error) => {
-                problems.add(|| failure(error));
-                break;
-            }
-        }
-    }
-    Listed::Yes
 }

@@ -23,9 +23,16 @@ impl OwnProcess {
 
     /// What it costs now.
     pub fn read(&mut self) -> Reading<Process> {
-        if self.boot.is_none() {
+        self.since(|| {
             let now = procfs::KernelStats::current();
-            self.boot = now.ok().map(|stat| Duration::from_secs(stat.btime));
+            now.ok().map(|stat| Duration::from_secs(stat.btime))
+        })
+    }
+
+    /// Since a boot that is looked up until that succeeds.
+    fn since(&mut self, boot: impl FnOnce() -> Option<Duration>) -> Reading<Process> {
+        if self.boot.is_none() {
+            self.boot = boot();
         }
         self.boot.and_then(|boot| cost(boot).ok()).map_or(Reading::Failed, Reading::Present)
     }
@@ -57,4 +64,20 @@ fn cost(boot: Duration) -> ProcResult<Process> {
         threads: u64::try_from(stat.num_threads).unwrap_or_default(),
         started: boot + Duration::from_secs_f64(seconds(stat.starttime)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_the_system_booted_is_looked_up_until_that_is_known_and_no_longer() {
+        let mut own = OwnProcess::new();
+        assert_eq!(own.since(|| None), Reading::Failed);
+        let boot = Duration::from_secs(1_000);
+        let started = |reading: Reading<Process>| reading.present().map(|process| process.started);
+        let first = started(own.since(|| Some(boot)));
+        assert!(first > Some(boot), "{first:?}");
+        assert_eq!(started(own.since(|| panic!("it is known"))), first);
+    }
 }

@@ -9,15 +9,19 @@ use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
-/// How many connections may be open.
+/// How many connections may be open, where the system gives descriptors for them.
 pub(super) const MOST: usize = 512;
 
+/// So many descriptors are for everything else: what stays open, a poll's files, the pipes of children, the kubelet.
+const OURS: u64 = 32;
+
 /// All open connections.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Connections(Arc<Mutex<Open>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Open {
+    most: usize,
     next: u64,
     slots: HashMap<u64, Slot>,
 }
@@ -37,10 +41,17 @@ pub(super) struct Ticket {
 }
 
 impl Connections {
+    /// None yet, and never so many that clients could take the descriptors that polls need.
+    pub(super) fn within(descriptors: u64) -> Self {
+        let rest = usize::try_from(descriptors.saturating_sub(OURS)).unwrap_or(MOST);
+        let open = Open { most: rest.clamp(1, MOST), next: 0, slots: HashMap::new() };
+        Self(Arc::new(Mutex::new(open)))
+    }
+
     /// A place for a newcomer, another's if need be.
     pub(super) fn admit(&self, now: Instant) -> Ticket {
         let mut open = self.lock();
-        if open.slots.len() >= MOST {
+        if open.slots.len() >= open.most {
             let oldest =
                 open.slots.iter().min_by_key(|(id, slot)| (slot.since, **id)).map(|(id, _)| *id);
             let slot = oldest.and_then(|id| open.slots.remove(&id));
@@ -96,7 +107,7 @@ mod tests {
     fn the_longest_silent_one_goes_and_never_the_newcomer() {
         let start = Instant::now();
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
-        let connections = Connections::default();
+        let connections = Connections::within(4_096);
         let mut tickets: Vec<Ticket> =
             (0..MOST as u64).map(|moment| connections.admit(at(moment))).collect();
         tickets[0].request(at(10_000));
@@ -111,5 +122,16 @@ mod tests {
         assert_eq!(ids(&connections), expected, "0 had asked something, 1 had been silent longest");
         tickets.clear();
         assert_eq!(ids(&connections), [newcomer.id()]);
+    }
+
+    #[test]
+    fn with_few_descriptors_there_are_few_places_but_one() {
+        for (descriptors, places) in [(0, 1), (20, 1), (40, 8), (544, MOST), (u64::MAX, MOST)] {
+            let connections = Connections::within(descriptors);
+            let tickets: Vec<Ticket> =
+                (0..2 * MOST).map(|_| connections.admit(Instant::now())).collect();
+            assert_eq!(connections.lock().slots.len(), places, "{descriptors}");
+            drop(tickets);
+        }
     }
 }

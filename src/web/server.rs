@@ -9,6 +9,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use nix::sys::resource::{Resource, getrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -77,7 +78,7 @@ impl Server {
     pub async fn serve(self, site: Site) {
         let site = Arc::new(site);
         let graceful = GracefulShutdown::new();
-        let connections = Connections::default();
+        let connections = Connections::within(descriptors());
         let (newcomers, mut accepted) = mpsc::channel(1);
         let mut accepting = JoinSet::new();
         for listener in self.listeners {
@@ -97,6 +98,11 @@ impl Server {
             () = tokio::time::sleep(GRACE) => tracing::warn!("some requests were not finished in time"),
         }
     }
+}
+
+/// How many descriptors we may have; where that is not told, as many as most systems give.
+fn descriptors() -> u64 {
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(1_024, |(soft, _)| soft)
 }
 
 /// The first address that can be had. Without IPv6 the one for all of it is not available.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -100,6 +101,9 @@ impl Kubelet {
         let address = listener.local_addr().expect("its address");
         let serving = Some(serve(listener, Arc::clone(&shared)));
         let files = tempfile::tempdir().expect("a directory");
+        // An agent of another user may read them.
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(files.path(), open).expect("open to all");
         let kubelet = Self { shared, address, serving, files };
         kubelet.rotate_token("first");
         kubelet

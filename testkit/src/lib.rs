@@ -13,6 +13,7 @@
 pub mod agent;
 pub mod dashboards;
 pub mod exposition;
+pub mod faults;
 pub mod http;
 pub mod kubelet;
 pub mod machine;

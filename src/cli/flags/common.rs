@@ -8,7 +8,7 @@ use super::kubelet::KubeletFlags;
 use super::probe::ProbeFlags;
 use crate::assessment::{MutedPod, Thresholds};
 use crate::config::{Config, Interval, ListenAddress, TelemetryPath, node_name_of_environment};
-use crate::sources::Roots;
+use crate::sources::{Lister, Roots};
 
 /// The form of a log line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -247,6 +247,7 @@ impl From<Flags> for Config {
             kubelet: flags.kubelet.into(),
             mappings: flags.mappings.then_some(flags.mappings_interval),
             probe: flags.probe.into(),
+            lister: Lister::Child,
             roots: Roots {
                 proc: flags.procfs,
                 sys: flags.sysfs,

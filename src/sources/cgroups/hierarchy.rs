@@ -21,7 +21,11 @@ use crate::snapshot::{CgroupVersion, Health, Hierarchy, Problems};
 use crate::sources::Roots;
 
 /// The hierarchy, or a problem that says what is missing.
-pub(super) fn find(roots: &Roots, problems: &mut Problems) -> Option<Hierarchy> {
+pub(super) fn find(
+    roots: &Roots,
+    mounted: &io::Result<Mounted>,
+    problems: &mut Problems,
+) -> Option<Hierarchy> {
     let mut unread = Problems::default();
     let (candidates, none) = match &roots.cgroup {
         Some(directory) => {
@@ -29,8 +33,22 @@ pub(super) fn find(roots: &Roots, problems: &mut Problems) -> Option<Hierarchy> 
             (below_directory(directory, &mut unread), below)
         }
         None => {
-            let mounted = mounted(&roots.proc.join("self/mountinfo"), problems, &mut unread);
-            (mounted?, "no mounted cgroup hierarchy has the hugetlb controller".to_owned())
+            let mountinfo = mountinfo(roots);
+            let mounted = match mounted {
+                Ok(mounted) => mounted,
+                Err(error) => {
+                    problems.add(|| format!("can't read {}: {error}", mountinfo.display()));
+                    return None;
+                }
+            };
+            if !mounted.any_cgroups {
+                let shown = mountinfo.display();
+                unread.add(|| format!("no cgroup hierarchy is mounted, says {shown}"));
+            }
+            (
+                widest_first(&mounted.mounts),
+                "no mounted cgroup hierarchy has the hugetlb controller".to_owned(),
+            )
         }
     };
     let found = candidates.iter().find(|hierarchy| has_hugetlb(hierarchy, &mut unread)).cloned();
@@ -90,26 +108,16 @@ fn is_cgroup_file_system(directory: &Path) -> bool {
     is_cgroup(directory) || entries.filter_map(Result::ok).any(|entry| is_cgroup(&entry.path()))
 }
 
-/// What is mounted that may be it; nothing where that can't be read.
-fn mounted(
-    mountinfo: &Path,
-    problems: &mut Problems,
-    unread: &mut Problems,
-) -> Option<Vec<Hierarchy>> {
-    let complain = |error: &io::Error| {
-        problems.add(|| format!("can't read {}: {error}", mountinfo.display()));
-    };
-    let text = fs::read(mountinfo).inspect_err(complain).ok()?;
-    let text = String::from_utf8_lossy(&text);
-    if !text.contains(" - cgroup") {
-        unread.add(|| format!("no cgroup hierarchy is mounted, says {}", mountinfo.display()));
-    }
-    let mut mounts = mounts(&text);
-    // The widest view first, and of several the usual one: Cilium and Calico have mounts of their own, which they may want
-    // to remove. Of mounts one above the other the later one is seen.
-    mounts.reverse();
+fn mountinfo(roots: &Roots) -> PathBuf {
+    roots.proc.join("self/mountinfo")
+}
+
+/// The widest view first, and of several the usual one: Cilium and Calico have mounts of their own, which they may want to
+/// remove. Of mounts one above the other the later one is seen.
+fn widest_first(mounts: &[Mount]) -> Vec<Hierarchy> {
+    let mut mounts: Vec<&Mount> = mounts.iter().rev().collect();
     mounts.sort_by_key(|mount| (mount.depth, !is_usual(&mount.hierarchy.root)));
-    Some(mounts.into_iter().map(|mount| mount.hierarchy).collect())
+    mounts.into_iter().map(|mount| mount.hierarchy.clone()).collect()
 }
 
 /// `/sys/fs/cgroup`, or one below it; in a container the host's may be anywhere, `/host/sys/fs/cgroup`.
@@ -117,14 +125,24 @@ fn is_usual(root: &Path) -> bool {
     root.to_str().is_some_and(|root| root.contains("/sys/fs/cgroup"))
 }
 
-/// Every mount of a hierarchy that may have the controller. Line by line, so that one that is not understood (anyone
-/// may mount a strange name) costs only itself.
-pub(super) fn mounts(mountinfo: &str) -> Vec<Mount> {
-    mountinfo
-        .lines()
-        .filter(|line| line.contains(" - cgroup"))
-        .filter_map(|line| Mount::of(&MountInfo::from_line(line).ok()?))
-        .collect()
+/// What mountinfo tells.
+pub(super) struct Mounted {
+    /// Every mount of a hierarchy that may have the controller, in its order.
+    pub(super) mounts: Vec<Mount>,
+    /// Whether any hierarchy is mounted.
+    any_cgroups: bool,
+}
+
+impl Mounted {
+    /// Line by line, so that one that is not understood (anyone may mount a strange name) costs only itself.
+    pub(super) fn read(roots: &Roots) -> io::Result<Self> {
+        let text = fs::read(mountinfo(roots))?;
+        let text = String::from_utf8_lossy(&text);
+        let mut lines = text.lines().filter(|line| line.contains(" - cgroup")).peekable();
+        let any_cgroups = lines.peek().is_some();
+        let mounts = lines.filter_map(|line| Mount::of(&MountInfo::from_line(line).ok()?));
+        Ok(Self { mounts: mounts.collect(), any_cgroups })
+    }
 }
 
 /// A mount that may be it.

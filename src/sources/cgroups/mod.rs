@@ -85,6 +85,7 @@ use crate::identity::NameIndex;
 use crate::snapshot::{
     AtRefusal, Cgroup, CgroupVersion, Health, Hierarchy, OwnCgroup, Pool, Problems,
 };
+use hierarchy::Mounted;
 use own::Own;
 use round::Round;
 use shown::Shown;
@@ -229,8 +230,9 @@ impl Cgroups {
 
     /// Looks where the hierarchy is now.
     fn find(&mut self, asked: &Asked<'_>, problems: &mut Problems) {
-        let found = hierarchy::find(asked.roots, problems);
-        let own = Own::find(asked.roots);
+        let mounted = Mounted::read(asked.roots);
+        let found = hierarchy::find(asked.roots, &mounted, problems);
+        let own = mounted.ok().and_then(|mounted| Own::find(asked.roots, &mounted));
         self.is_part = found.as_ref().is_some_and(corner::is_part);
         self.in_corner = found.as_ref().is_some_and(corner::is_corner);
         if let Some(tree) = self.tree.as_mut().filter(|tree| tree.len() > 0)

@@ -23,6 +23,12 @@ const SECTION: Section = Section { title: "Clients", scenarios: "clients::" };
 const PODS: usize = 100;
 const MEBIBYTE: f64 = 1_048_576.0;
 const MOST_GROWTH: f64 = 32.0 * MEBIBYTE;
+/// Of a core: one thread serves, and each view is encoded once in each form.
+const MOST_PROCESSOR: f64 = 1.5;
+/// So often it is measured before it is believed.
+const TIMES: usize = 3;
+/// A poll and a moment.
+const NEW_VIEW: Duration = Duration::from_millis(260);
 const REQUEST: &str = "GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n";
 const LAST_REQUEST: &str =
     "GET /metrics HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n";
@@ -51,20 +57,22 @@ fn none_makes_it_dear_for_the_others(lab: &Lab) {
             (pod, containers)
         })
         .collect();
-    let agent = kubepods.agent(&["--poll.interval=500ms", "--collector.idle"]);
+    let agent = kubepods.agent(&["--poll.interval=250ms", "--collector.idle"]);
     let _limit = Descriptors::raised();
-    let alone = Honest::scrapes(&agent, seconds);
-    evidence::tell(SECTION, format!("{PODS} pods of two containers, alone: {alone}"));
+    evidence::tell(SECTION, format!("{PODS} pods of two containers, a new view each 250 ms"));
     for (who, client) in STRANGERS {
-        let crowd = Crowd::of(agent.address(), client);
-        let among = Honest::scrapes(&agent, seconds);
-        drop(crowd);
-        evidence::tell(SECTION, format!("among clients {who}: {among}"));
-        // A scrape takes some milliseconds, and so does waiting for a processor that the strangers have.
-        let most = alone.median * 2 + Duration::from_millis(20);
-        assert!(among.median < most, "{who}: {among}, alone {alone}");
-        let growth = among.resident - alone.resident;
-        assert!(growth < MOST_GROWTH, "{who}: {growth} bytes more");
+        // Something else on the machine may come between the two measurements, but not each time.
+        let is_cheap = (0..TIMES).any(|_| {
+            let alone = Honest::scrapes(&agent, seconds);
+            let crowd = Crowd::of(agent.address(), client);
+            let among = Honest::scrapes(&agent, seconds);
+            drop(crowd);
+            evidence::tell(SECTION, format!("alone: {alone}; among clients {who}: {among}"));
+            among.median < alone.median * 2
+                && among.processor < MOST_PROCESSOR
+                && among.resident - alone.resident < MOST_GROWTH
+        });
+        assert!(is_cheap, "{who}: {TIMES} times");
     }
     agent.end();
     drop(tenants);
@@ -80,13 +88,13 @@ struct Honest {
 }
 
 impl Honest {
-    /// Each scrape wants a view that nobody has asked for yet.
+    /// Each scrape finds a new view, whose body has yet to be made unless a stranger has come first.
     fn scrapes(agent: &Agent, seconds: u64) -> Self {
         let began = Instant::now();
         let before = cost(&agent.scrape());
         let mut times = Vec::new();
         while began.elapsed() < Duration::from_secs(seconds) {
-            park_timeout(Duration::from_millis(50));
+            park_timeout(NEW_VIEW);
             let asked = Instant::now();
             let answer = http::request(agent.address(), LAST_REQUEST);
             assert_eq!(answer.status, 200, "{answer:?}");

@@ -1,121 +1,103 @@
-//! Faults that take root: a log directory that never answers, one that may not be read, no more threads.
-//! Each befalls an agent without privilege; the oracle is that of tests/it/faults.rs.
+//! What goes wrong around an agent without privilege, and takes root to make it go wrong; the oracle is that of
+//! tests/it/faults.rs. With `HUGETLB_LAB=long` all faults come and go at random for ten minutes.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-use nix::mount::{MntFlags, umount2};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, SystemTime};
 
 use super::Named;
+use super::probe::limit;
 use crate::Lab;
-use crate::harness::agent::{Agent, program};
-use crate::harness::{project, wait_for};
-use crate::kubepods::{Driver, Kubepods, id};
+use crate::cgroup::Cgroup;
+use crate::evidence::{self, Section};
+use crate::harness::faults::{LogTo, ROOTS_FAULTS, Scene, Shuffle, Stage};
+use crate::kubepods::{Driver, Kubepods, Pod, id};
 use crate::tenant::Tenant;
 
 pub const V2: &[Named] = &[
-    ("faults::a_log_directory_never_answers", never_answers),
-    ("faults::a_log_directory_may_not_be_read", may_not_be_read),
-    ("faults::no_more_threads", no_more_threads),
+    ("faults::each_at_each_of_its_moments", each_at_each_of_its_moments),
+    ("faults::all_of_them_at_random", all_of_them_at_random),
+    ("faults::without_a_thread_it_does_not_start_and_says_so", without_a_thread),
 ];
 
-const IN_TIME: Duration = Duration::from_secs(5);
+const SECTION: Section = Section { title: "Faults", scenarios: "faults::" };
 /// The agent's own.
 const USER: u32 = 10_270;
 
-/// Something is short; the agent shows that by the container's name, and goes on.
-fn check<T>(lab: &Lab, befall: impl FnOnce(&Kubepods<'_>, Option<&Agent>) -> T, before: bool) {
-    let kubepods = Kubepods::new(lab, Driver::Systemd);
-    let pod = kubepods.pod("db-0", 8);
-    let container = kubepods.container(&pod, "postgres", &id("aa"), 0);
-    let mut befall = Some(befall);
-    let early = befall.take_if(|_| before).map(|befall| befall(&kubepods, None));
-    let agent = kubepods.start(&[]).user(USER).go();
-    // Mended before the directories are removed.
-    let fault = early.or_else(|| befall.map(|befall| befall(&kubepods, Some(&agent))));
-    agent.fresh();
-    let mut tenant = Tenant::new(&container, "private");
-    tenant.map(16);
-    wait_for("the finding", || {
-        let labels = [("finding", "will-crash"), ("pod", "db-0")];
-        agent.scrape().value("hugetlb_finding", &labels)
+/// A pod whose container may map more than it may touch, and the agent's own, whose probe has something to try.
+struct Ground<'a> {
+    container: Cgroup,
+    _pod: Pod,
+    own_container: Cgroup,
+    _own_pod: Pod,
+    kubepods: Kubepods<'a>,
+}
+
+impl<'a> Ground<'a> {
+    fn new(lab: &'a Lab) -> Self {
+        let kubepods = Kubepods::new(lab, Driver::Systemd);
+        let pod = kubepods.pod("db-0", 8);
+        let container = kubepods.container(&pod, "postgres", &id("aa"), 0);
+        let own_pod = kubepods.pod_in("kubepods.slice/kubepods-burstable.slice", "exporter");
+        let own_container = kubepods.container(&own_pod, "exporter", &id("e0"), 0);
+        limit(&own_pod.cgroup, (Some(0), Some(0)));
+        Self { container, _pod: pod, own_container, _own_pod: own_pod, kubepods }
+    }
+
+    /// The agent in its own pod, without privilege; the other's tenant comes with it.
+    fn scene(&self, labels: &[(&'static str, &'static str)]) -> Scene {
+        let mut tenant = Tenant::new(&self.container, "private");
+        let probe = ["--probe.interval=200ms", "--probe.deadline=1s"];
+        Scene {
+            flags: self.kubepods.flags(&probe),
+            logs: Path::new(&self.kubepods.logs("")).to_owned(),
+            through: as_user_in(&self.own_container),
+            find: Box::new(move |found| tenant.map(if found { 16 } else { 1 })),
+            labels: labels.to_vec(),
+        }
+    }
+}
+
+/// In that cgroup, then without any privilege, and gone with us.
+fn as_user_in(cgroup: &Cgroup) -> Vec<String> {
+    let enter = r#"echo $$ > "$0/cgroup.procs" && exec "$@""#;
+    let procs = cgroup.path().display().to_string();
+    let enter = ["sh".to_owned(), "-c".to_owned(), enter.to_owned(), procs];
+    let user = format!("setpriv --reuid={USER} --regid={USER} --clear-groups --pdeathsig=KILL --");
+    enter.into_iter().chain(user.split(' ').map(str::to_owned)).collect()
+}
+
+/// The pod is called by its name, whichever log directory it is that fails.
+fn each_at_each_of_its_moments(lab: &Lab) {
+    let ground = Ground::new(lab);
+    for fault in ROOTS_FAULTS {
+        fault.check(|| ground.scene(&[("pod", "db-0"), ("namespace", "lab")]));
+    }
+}
+
+/// Minutes of it where there is time.
+fn all_of_them_at_random(lab: &Lab) {
+    let length = Duration::from_secs(if evidence::is_long() { 600 } else { 20 });
+    lab.deadline.extend(length);
+    let seed = std::env::var("HUGETLB_LAB_SEED").ok().map(|seed| seed.parse().expect("a number"));
+    let seed: u64 = seed.unwrap_or_else(|| {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.expect("a clock").as_secs().max(1)
     });
-    agent.fresh();
-    assert_eq!(agent.get("/-/healthy").status, 200);
-    let began = Instant::now();
-    let mut report = Command::new(program());
-    report.arg("report").args(kubepods.flags(&[])).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut report = report.spawn().expect("it runs");
-    let mut lines = BufReader::new(report.stdout.take().expect("what it says")).lines();
-    let line = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("db-0")));
-    assert!(line.is_some() && began.elapsed() < IN_TIME, "{line:?} after {:?}", began.elapsed());
-    // The kernel lets no process end that has asked a FUSE server which is stuck.
-    drop((fault, lines));
-    report.wait().expect("its end");
-    let log = agent.log();
-    assert!(!log.iter().any(|line| line.contains("panicked") || line.contains("a bug")), "{log:?}");
-    let began = Instant::now();
-    assert_eq!(agent.end().code(), Some(0));
-    assert!(began.elapsed() < IN_TIME, "the end took {:?}", began.elapsed());
+    eprintln!("HUGETLB_LAB_SEED={seed}");
+    let ground = Ground::new(lab);
+    let what = Shuffle::new(ground.scene(&[]), seed).run(length);
+    evidence::tell(SECTION, format!("{} s, HUGETLB_LAB_SEED={seed}: {what}", length.as_secs()));
 }
 
-fn never_answers(lab: &Lab) {
-    for before in [true, false] {
-        check(lab, |kubepods, _| Stuck::at(kubepods.logs("pods").into()), before);
-    }
-}
-
-fn may_not_be_read(lab: &Lab) {
-    for before in [true, false] {
-        let close = |kubepods: &Kubepods<'_>, _: Option<&Agent>| {
-            let closed = fs::Permissions::from_mode(0o700);
-            fs::set_permissions(kubepods.logs("pods"), closed).expect("closed");
-        };
-        check(lab, close, before);
-    }
-}
-
-/// Nobody but root may have more threads than are there: the agent has all that it needs.
-fn no_more_threads(lab: &Lab) {
-    let forbid = |_: &Kubepods<'_>, agent: Option<&Agent>| {
-        // As that user, who may do so to its own.
-        let (user, group) = (format!("--reuid={USER}"), format!("--regid={USER}"));
-        let pid = agent.expect("it runs").pid().to_string();
-        let mut prlimit = Command::new("setpriv");
-        prlimit.args([&user, &group, "--clear-groups", "prlimit", "--pid", &pid, "--nproc=1:1"]);
-        assert!(prlimit.status().expect("util-linux's setpriv").success());
-    };
-    check(lab, forbid, false);
-}
-
-/// A file system that never finishes a listing.
-struct Stuck {
-    place: PathBuf,
-    server: Child,
-}
-
-impl Stuck {
-    fn at(place: PathBuf) -> Self {
-        let script = project().join("tests/lab/hang.py");
-        let mut command = Command::new("/usr/bin/python3");
-        command.arg(script).arg(&place).stdout(Stdio::piped());
-        let mut server = command.spawn().expect("Debian's python3-pyfuse3");
-        let mut line = String::new();
-        let said = server.stdout.take().expect("what it says");
-        BufReader::new(said).read_line(&mut line).expect("read");
-        assert_eq!(line, "mounted\n");
-        Self { place, server }
-    }
-}
-
-impl Drop for Stuck {
-    fn drop(&mut self) {
-        let _ = umount2(&self.place, MntFlags::MNT_DETACH);
-        let _ = self.server.kill();
-        let _ = self.server.wait();
+/// Nobody but root may have one process more.
+fn without_a_thread(lab: &Lab) {
+    let ground = Ground::new(lab);
+    let mut stage = Stage::new(ground.scene(&[]), LogTo::Pipe);
+    stage.start_through(&["prlimit", "--nproc=1:1"]);
+    for command in ["serve", "report"] {
+        let output = stage.command(&[command]).stderr(Stdio::piped()).output().expect("it runs");
+        let text = String::from_utf8(output.stderr).expect("text");
+        assert!(text.lines().count() == 1 && text.contains("thread"), "{command}: {text}");
     }
 }

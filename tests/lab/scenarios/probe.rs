@@ -227,11 +227,20 @@ fn where_system_calls_are_filtered(lab: &Lab) {
     }
 }
 
-/// The children of a process, with the state of each.
+/// Whether a process was started with that argument.
+pub fn has_word(pid: u32, wanted: &str) -> bool {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).any(|word| word == wanted.as_bytes())
+}
+
+/// The children of a process that it probes with, with the state of each; all but those that list a log directory.
 pub fn children(of: u32) -> Vec<(u32, char)> {
     let processes = fs::read_dir("/proc").expect("processes").flatten();
     let child = |path: PathBuf| {
         let pid = path.file_name()?.to_str()?.parse().ok()?;
+        if has_word(pid, "list-names") {
+            return None;
+        }
         let stat = fs::read_to_string(path.join("stat")).ok()?;
         let mut fields = stat.rsplit_once(") ")?.1.split(' ');
         let state = fields.next()?.chars().next()?;
