@@ -47,7 +47,7 @@ const STRANGERS: [(&str, Client); 6] = [
 ];
 
 fn none_makes_it_dear_for_the_others(lab: &Lab) {
-    let seconds = if evidence::is_long() { 20 } else { 4 };
+    let seconds = if evidence::is_long() { 10 } else { 4 };
     let kubepods = Kubepods::new(lab, Driver::Cgroupfs);
     let tenants: Vec<_> = (0..PODS)
         .map(|number| {
