@@ -47,7 +47,7 @@ const STRANGERS: [(&str, Client); 6] = [
 ];
 
 fn none_makes_it_dear_for_the_others(lab: &Lab) {
-    let seconds = if evidence::is_long() { 20 } else { 4 };
+    let seconds = if evidence::is_long() { 10 } else { 4 };
     let kubepods = Kubepods::new(lab, Driver::Cgroupfs);
     let tenants: Vec<_> = (0..PODS)
         .map(|number| {
@@ -57,7 +57,8 @@ fn none_makes_it_dear_for_the_others(lab: &Lab) {
             (pod, containers)
         })
         .collect();
-    let agent = kubepods.agent(&["--poll.interval=250ms", "--collector.idle"]);
+    let agent =
+        kubepods.agent(&["--poll.interval=250ms", "--poll.adaptive=false", "--collector.idle"]);
     let _limit = Descriptors::raised();
     evidence::tell(SECTION, format!("{PODS} pods of two containers, a new view each 250 ms"));
     for (who, client) in STRANGERS {
