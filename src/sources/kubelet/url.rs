@@ -92,7 +92,8 @@ impl FromStr for KubeletUrl {
 fn without_needless_brackets(text: &str) -> Option<String> {
     let (before, rest) = text.split_once("://[")?;
     let (address, after) = rest.split_once(']')?;
-    address.parse::<Ipv4Addr>().is_ok().then(|| format!("{before}://{address}{after}"))
+    let is_ours = address.parse::<Ipv4Addr>().is_ok() && after.starts_with(':');
+    is_ours.then(|| format!("{before}://{address}{after}"))
 }
 
 #[cfg(test)]
