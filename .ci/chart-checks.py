@@ -180,6 +180,9 @@ CHECKS = [
     ("kubelet-names", "it sees two files of the node, read-only",
      lambda v: [path for path, _ in v.directories()] == ["/sys/fs/cgroup", "/var/lib/kubelet/pki/kubelet.crt"]
      and all_read_only(v), put(first_mount, "readOnly", False)),
+    ("kubelet-names", "it knows the kubelet's own certificate by the node's name",
+     lambda v: "--kubelet.server-name=$(NODE_NAME)" in v.container()["args"],
+     lambda v: v.container()["args"].remove("--kubelet.server-name=$(NODE_NAME)")),
     ("mappings", "it is root with one capability",
      lambda v: user_is(v, 0) and v.pod()["hostPID"] and not context(v)["privileged"]
      and context(v)["capabilities"] == {"drop": ["ALL"], "add": ["SYS_PTRACE"]},
@@ -233,6 +236,9 @@ CHECKS = [
     ("tailored", "the rules are those of the file, but for what was asked",
      lambda v: v.one("PrometheusRule")["spec"] == tailored_rules(),
      lambda v: v.alerts()["HugetlbWillCrash"]["labels"].pop("team")),
+    ("tailored", "pods are muted as asked",
+     lambda v: "--findings.mute-pod=prod/db-0,prod/cache-0:idle-grant" in v.container()["args"],
+     lambda v: v.container().update(args=[])),
     ("tailored", "the dashboards ask for the job that is scraped",
      lambda v: set(re.findall(r'job="([^"]*)', json.dumps(dashboards(v)).replace("\\", ""))) == {"huge-pages"}
      and v.one("PodMonitor")["spec"]["jobLabel"] == "monitoring.example/job",

@@ -25,9 +25,9 @@ const NO_ALERT: &[(&str, &str)] = &[
     ("reservations-unseen", "a property of the kernel, which nobody mends by being called"),
 ];
 
-/// Metrics of others.
+/// Metrics of others; ALERTS are Prometheus's own.
 const FOREIGN: &[&str] =
-    &["up", "kube_node_status_capacity", "pg_settings_shared_memory_size_in_huge_pages"];
+    &["ALERTS", "up", "kube_node_status_capacity", "pg_settings_shared_memory_size_in_huge_pages"];
 
 const RUNBOOKS: &str =
     "https://github.com/hugetlb-exporter/hugetlb-exporter/blob/main/docs/alerts.md#";

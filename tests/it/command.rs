@@ -52,7 +52,7 @@ fn a_wrong_flag_gets_one_line_that_names_it_its_value_and_the_form_expected() {
         &[],
         &["--web.telemetry-path", "'metrics'", "/metrics"],
     );
-    for url in ["10.0.0.1:10250", "https://10.0.0.1", "https://fd00::1:10250", "ftp://10.0.0.1:1"] {
+    for url in ["10.0.0.1:10250", "https://10.0.0.1", "https://[fd00::1]", "ftp://10.0.0.1:1"] {
         refused(&["--kubelet.url", url], &[], &["--kubelet.url", url, "https://HOST:PORT"]);
     }
     refused(&["--kubelet.interval=30"], &[], &["--kubelet.interval", "'30'", "such as 2s"]);

@@ -50,6 +50,21 @@ impl Prometheus {
         Self::start(directory, &text)
     }
 
+    /// Scrapes and evaluates every second without `honor_labels`, so that these labels of the target, `, pod: x`, take the
+    /// place of those of the series. What the rules keep after an end they keep for 2 s.
+    pub fn overriding(target: SocketAddr, labels: &str) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let rules = shipped("manifests/chart/files/rules.yaml");
+        let rules = with(&rules, "interval: 15s", "interval: 1s");
+        let rules = with(&rules, "keep_firing_for: 1m", "keep_firing_for: 2s");
+        fs::write(directory.path().join("rules.yaml"), rules).expect("written");
+        let job = with(&scrape(target), "  honor_labels: true\n", "");
+        let job = with(&job, "node: lab-node", &format!("node: lab-node{labels}"));
+        let text =
+            "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [rules.yaml]\n";
+        Self::start(directory, &format!("{text}{job}"))
+    }
+
     fn start(directory: tempfile::TempDir, config: &str) -> Self {
         let file = directory.path().join("prometheus.yml");
         fs::write(&file, config).expect("written");

@@ -16,6 +16,7 @@ mod probe;
 mod probing;
 mod reader;
 mod runtimes;
+mod scraped;
 mod soak;
 mod tls;
 mod waking;
@@ -72,6 +73,7 @@ fn v2() -> Vec<Named> {
         postgres::BOTH,
         incident::BOTH,
         incident::V2,
+        scraped::V2,
         abuse::V2,
         clients::V2,
         faults::V2,
