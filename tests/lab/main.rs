@@ -26,6 +26,7 @@ mod machine;
 mod monitoring;
 mod picture;
 mod postgres;
+mod refusals;
 mod sampler;
 mod scenarios;
 mod tenant;

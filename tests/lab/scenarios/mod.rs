@@ -23,6 +23,7 @@ mod waking;
 use crate::Lab;
 use crate::evidence;
 use crate::machine::Phase;
+use crate::refusals;
 use crate::truth;
 
 /// One scenario in one phase.
@@ -69,6 +70,7 @@ fn v2() -> Vec<Named> {
         truth::BOTH,
         truth::NAMED,
         truth::CROSSED,
+        refusals::BOTH,
         postgres::BOTH,
         incident::BOTH,
         incident::V2,
@@ -96,6 +98,7 @@ fn v1() -> Vec<Named> {
         truth::BOTH,
         truth::NAMED,
         truth::CROSSED,
+        refusals::BOTH,
         postgres::BOTH,
         incident::BOTH,
         if evidence::is_long() { soak::V1 } else { &[] },
