@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Scope;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -28,22 +29,32 @@ pub struct Heard {
     enough: AtomicBool,
 }
 
-impl Heard {
-    /// Listens until told that it is enough.
-    pub fn listen(&self, agent: &Agent) {
-        while !self.enough.load(Ordering::Relaxed) {
-            let view: Value =
-                serde_json::from_slice(&agent.get("/api/v1/view").body).expect("JSON");
-            let findings = view["findings"].as_array().or(view["report"]["findings"].as_array());
-            for finding in findings.expect("findings") {
-                self.note(finding);
-            }
-            std::thread::park_timeout(EVERY);
-        }
-    }
+/// While this is there, it is listened.
+pub struct Listening<'a>(&'a Heard);
 
-    pub fn stop(&self) {
-        self.enough.store(true, Ordering::Relaxed);
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.0.enough.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Heard {
+    /// Listens until the answer is dropped, also where the scenario fails.
+    pub fn listen<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        agent: &'scope Agent,
+    ) -> Listening<'scope> {
+        scope.spawn(|| {
+            while !self.enough.load(Ordering::Relaxed) {
+                let view = agent.get("/api/v1/view").body;
+                let view: Value = serde_json::from_slice(&view).expect("JSON");
+                let findings = view["findings"].as_array().expect("findings");
+                findings.iter().for_each(|finding| self.note(finding));
+                std::thread::park_timeout(EVERY);
+            }
+        });
+        Listening(self)
     }
 
     fn note(&self, finding: &Value) {

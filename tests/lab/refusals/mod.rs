@@ -10,13 +10,13 @@ mod program;
 mod row;
 mod shares;
 
+pub use heard::{Heard, Said};
 pub use program::MIMALLOC;
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use heard::Heard;
 use hugetlb_exporter::host::pool;
 use play::{Played, Run, Theatre};
 use program::{Files, Program, USUAL};
@@ -64,10 +64,10 @@ fn the_table(lab: &Lab) {
     let agent = kubepods.agent(&["--poll.interval=2s", "--probe.target=off"]);
     let heard = Heard::default();
     let played = std::thread::scope(|scope| {
-        scope.spawn(|| heard.listen(&agent));
+        let listening = heard.listen(scope, &agent);
         let played = play_all(&theatre, &rows, runs);
         std::thread::park_timeout(LAST_WORDS);
-        heard.stop();
+        drop(listening);
         played
     });
     let log = agent.log();

@@ -6,6 +6,7 @@ mod by_hand;
 mod clients;
 mod faults;
 mod figures;
+mod heirs;
 mod image;
 mod incident;
 mod lifecycle;
@@ -73,6 +74,7 @@ fn v2() -> Vec<Named> {
         refusals::BOTH,
         postgres::BOTH,
         incident::BOTH,
+        heirs::BOTH,
         incident::V2,
         abuse::V2,
         clients::V2,
@@ -101,6 +103,7 @@ fn v1() -> Vec<Named> {
         refusals::BOTH,
         postgres::BOTH,
         incident::BOTH,
+        heirs::BOTH,
         if evidence::is_long() { soak::V1 } else { &[] },
     ]
     .concat()
