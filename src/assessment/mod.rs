@@ -12,14 +12,14 @@ mod ledger;
 mod pods;
 mod pools;
 mod services;
+mod tenant;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use crate::history::{Fault, Grant, History, Refusals, Tally};
+use crate::history::History;
 use crate::identity::{ContainerId, QosClass, Runtime};
-use crate::snapshot::{Hugetlb, Limit, NumaUsage, Reading, Snapshot};
-use crate::units::{Bytes, PageSize};
+use crate::snapshot::Snapshot;
 use ledger::Ledger;
 
 pub use findings::{
@@ -28,6 +28,7 @@ pub use findings::{
 pub use fit::{Answer as FitAnswer, Wish, fit};
 pub use ledger::{FailureMode, Outlook, ShortOf, Uncertainty};
 pub use pools::PoolState;
+pub use tenant::TenantSize;
 
 /// What was made of a snapshot.
 #[derive(Debug, Clone, Default)]
@@ -129,37 +130,6 @@ pub struct ServiceState {
     pub sizes: Vec<TenantSize>,
 }
 
-/// A tenant's figures for one page size.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TenantSize {
-    /// The size.
-    pub page_size: PageSize,
-    /// Touched.
-    pub usage: Reading<Bytes>,
-    /// Mapped, touched or not.
-    pub reserved: Reading<Bytes>,
-    /// The fault limit of its own cgroup.
-    pub limit: Reading<Limit>,
-    /// The reservation limit of its own cgroup.
-    pub reservation_limit: Reading<Limit>,
-    /// The most ever touched: since the cgroup was made (v1), or since we watch it (v2).
-    pub peak_usage: Reading<Bytes>,
-    /// Refused charges, over restarts.
-    pub failures: Reading<u64>,
-    /// When a refusal was last seen to happen.
-    pub last_failure: Option<SystemTime>,
-    /// Touched, by NUMA node.
-    pub numa_usage: Reading<Vec<NumaUsage>>,
-    /// The same failures by what was refused; absent where the counters are.
-    pub refusals: Reading<Refusals>,
-    /// The last touch that was refused; hardly ever there.
-    pub fault: Option<Box<Fault>>,
-    /// What is to be expected; of a container with several instances, of all.
-    pub outlook: Outlook,
-    /// What became of the grant; of a container, the newest instance's.
-    pub grant: Grant,
-}
-
 /// Makes of a snapshot and what came before it what there is to say. Its findings are those of this snapshot
 /// alone; usage and reservation are read one after the other, so only what holds twice is to be believed
 /// ([`Findings::confirm`]).
@@ -237,106 +207,5 @@ impl PodState {
             let last = container.sizes.iter().find(of_size).and_then(|other| other.last_failure);
             size.last_failure = size.last_failure.max(last);
         }
-    }
-}
-
-impl TenantSize {
-    /// The figures of one cgroup, with what is remembered of it.
-    fn of_cgroup(hugetlb: &Hugetlb, tally: Option<Tally>) -> Self {
-        let peak = tally.map(|tally| tally.peak).unwrap_or_default();
-        Self {
-            page_size: hugetlb.page_size,
-            usage: hugetlb.usage,
-            reserved: hugetlb.reserved,
-            limit: hugetlb.limit,
-            reservation_limit: hugetlb.reservation_limit,
-            peak_usage: hugetlb.usage.map(|usage| usage.max(peak)),
-            // The kernel's figure decides whether there is one; history carries it over a reset.
-            failures: hugetlb.failures.total().map(|raw| tally.map_or(raw, |tally| tally.failures)),
-            last_failure: tally.and_then(|tally| tally.last_failure),
-            numa_usage: hugetlb.numa_usage.clone(),
-            refusals: hugetlb
-                .failures
-                .total()
-                .map(|_| tally.map(|tally| tally.refusals).unwrap_or_default()),
-            fault: tally.and_then(|tally| tally.fault).map(Box::new),
-            outlook: Outlook::default(),
-            grant: Grant::default(),
-        }
-    }
-
-    /// What is left of a tenant whose cgroup is gone.
-    fn of_the_dead(page_size: PageSize, tally: Tally) -> Self {
-        Self {
-            page_size,
-            usage: Reading::Absent,
-            reserved: Reading::Absent,
-            limit: Reading::Absent,
-            reservation_limit: Reading::Absent,
-            peak_usage: Reading::Present(tally.peak),
-            failures: Reading::Present(tally.failures),
-            last_failure: tally.last_failure,
-            numa_usage: Reading::Absent,
-            refusals: Reading::Present(tally.refusals),
-            fault: tally.fault.map(Box::new),
-            outlook: Outlook::default(),
-            grant: Grant::default(),
-        }
-    }
-
-    /// Our own pod: what it is refused our own probe was refused, and that is nobody's failure.
-    fn without_refusals(self) -> Self {
-        Self {
-            failures: Reading::Absent,
-            refusals: Reading::Absent,
-            fault: None,
-            last_failure: None,
-            ..self
-        }
-    }
-
-    /// The most it can use as things are: what it uses and what is left to it.
-    pub fn effective_limit(&self) -> Reading<Bytes> {
-        match (self.usage, self.outlook.headroom) {
-            (Reading::Present(usage), Reading::Present(headroom)) => {
-                Reading::Present(usage).plus(Reading::Present(headroom))
-            }
-            (Reading::Failed, _) | (_, Reading::Failed) => Reading::Failed,
-            _ => Reading::Absent,
-        }
-    }
-
-    /// Adds what another instance or an earlier one was refused.
-    fn add_fault(&mut self, other: Option<Fault>) {
-        let own = self.fault.as_deref().copied();
-        self.fault = Fault::later(own, other).map(Box::new);
-    }
-
-    /// What it has mapped or touched, as far as it is known.
-    pub fn held(&self) -> Bytes {
-        self.usage.present().max(self.reserved.present()).unwrap_or_default()
-    }
-
-    /// What of its grant it has not mapped; absent without one.
-    pub fn idle_grant(&self) -> Reading<Bytes> {
-        match self.limit {
-            Reading::Present(Limit::At(limit)) if limit > Bytes::ZERO => {
-                match (self.usage, self.reserved) {
-                    (Reading::Failed, _) | (_, Reading::Failed) => Reading::Failed,
-                    _ => Reading::Present(limit.less(self.held())),
-                }
-            }
-            Reading::Failed => Reading::Failed,
-            _ => Reading::Absent,
-        }
-    }
-
-    /// Whether it holds or was refused anything.
-    fn is_active(&self) -> bool {
-        self.usage.is_some() || self.reserved.is_some() || self.was_refused()
-    }
-
-    fn was_refused(&self) -> bool {
-        self.failures.present().is_some_and(|failures| failures > 0)
     }
 }

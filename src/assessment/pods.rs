@@ -38,7 +38,8 @@ pub(super) fn states(
         sizes.retain(|size| {
             // A grant that the kernel does not have, or has no more, is the one that will be missed.
             let promised = declared.is_some_and(|pod| pod.limit(size.page_size) > Bytes::ZERO)
-                || size.grant.dropped_from.is_some();
+                || size.grant.dropped_from.is_some()
+                || size.reservation_limit.is_grant();
             thresholds.show_idle
                 || promised
                 || size.limit.is_grant()
@@ -57,6 +58,14 @@ pub(super) fn states(
                 add(known, vec![dead], |known, _| known.add_past(tally));
             }
         }
+    }
+    for (uid, page_size, tally) in history.nameless().filter(|(.., it)| it.failures > 0) {
+        if snapshot.own_pod() == Some(uid) {
+            continue;
+        }
+        let (_, known) = pods.entry(uid).or_insert_with(|| (QosClass::BestEffort, Vec::new()));
+        let dead = TenantSize::of_the_dead(page_size, tally);
+        add(known, vec![dead], |known, _| known.add_nameless(tally));
     }
     let none: Arc<str> = Arc::from("");
     pods.into_iter()

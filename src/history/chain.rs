@@ -1,22 +1,32 @@
 //! What the limits above a cgroup leave it, in one snapshot.
 
+use std::collections::HashMap;
+
 use crate::identity::Owner;
 use crate::snapshot::{Cgroup, Hugetlb, Limit, Reading, Snapshot};
-use crate::units::Bytes;
+use crate::units::{Bytes, PageSize};
 
 /// A cgroup and all above it, for one page size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Chain {
+    /// What the cgroup itself holds.
+    pub(super) usage: Reading<Bytes>,
+    pub(super) reserved: Reading<Bytes>,
+    /// What it or its pod holds, whichever is more.
+    pub(super) held: Bytes,
     /// The least fault limit, its own or one above.
     pub(super) limit: Reading<Limit>,
-    /// The least that a fault limit leaves to touch.
+    /// The least that a fault limit leaves to touch, and that a reservation limit leaves to map.
     pub(super) room: Room,
+    pub(super) reservation_room: Room,
+    /// Whether more is mapped than may be touched on any level, so that some touch to come will be refused.
+    pub(super) is_short: bool,
     /// Whether any reservation limit here, above or below is finite, or unknown: then a refusal may be that
     /// of a mapping, and harmless.
     pub(super) may_refuse_mappings: bool,
 }
 
-/// What may still be touched.
+/// What may still be touched or mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Room {
     /// A figure that it needs could not be had.
@@ -35,21 +45,41 @@ pub(super) struct Chains {
     starts: Vec<usize>,
 }
 
+/// What a cgroup held: usage and reservation.
+type Held = (Reading<Bytes>, Reading<Bytes>);
+
 impl Chains {
-    /// Parents come before their children, so one way down and one way up do.
+    /// With the figures of the snapshot.
     pub(super) fn of(snapshot: &Snapshot) -> Self {
+        Self::with(snapshot, |_, hugetlb| (hugetlb.usage, hugetlb.reserved))
+    }
+
+    /// With those at the refusals that the reader heard of since the last snapshot; nothing where it heard of none.
+    pub(super) fn at_refusals(snapshot: &Snapshot) -> Option<Self> {
+        let then: HashMap<(usize, PageSize), Held> = snapshot
+            .at_refusals
+            .iter()
+            .map(|it| ((it.cgroup, it.page_size), (it.usage, it.reserved)))
+            .collect();
+        let held = |index, hugetlb: &Hugetlb| {
+            then.get(&(index, hugetlb.page_size))
+                .copied()
+                .unwrap_or((hugetlb.usage, hugetlb.reserved))
+        };
+        (!then.is_empty()).then(|| Self::with(snapshot, held))
+    }
+
+    /// Parents come before their children, so one way down and one way up do.
+    fn with(snapshot: &Snapshot, held: impl Fn(usize, &Hugetlb) -> Held) -> Self {
         let mut all = Self { chains: Vec::new(), starts: Vec::new() };
-        for cgroup in snapshot.cgroups.iter() {
+        for (index, cgroup) in snapshot.cgroups.iter().enumerate() {
             let start = all.chains.len();
+            let is_in_pod = matches!(&*cgroup.owner, Owner::Container(_) | Owner::InsideContainer);
             for hugetlb in cgroup.hugetlb.iter() {
                 let above =
                     all.place(snapshot, cgroup, hugetlb).and_then(|place| all.chains.get(place));
-                let own = Chain::own(hugetlb);
-                let chain = above.map_or(own, |above| Chain {
-                    limit: own.limit.least(above.limit),
-                    room: own.room.min(above.room),
-                    may_refuse_mappings: own.may_refuse_mappings || above.may_refuse_mappings,
-                });
+                let own = Chain::own(hugetlb, held(index, hugetlb));
+                let chain = above.map_or(own, |above| own.below(above, is_in_pod));
                 all.chains.push(chain);
             }
             all.starts.push(start);
@@ -78,8 +108,7 @@ impl Chains {
                 {
                     parent.may_refuse_mappings |= own.may_refuse_mappings;
                     if is_inner {
-                        parent.room = parent.room.min(own.room);
-                        parent.limit = parent.limit.least(own.limit);
+                        parent.limited_by(&own);
                     }
                 }
             }
@@ -104,24 +133,53 @@ fn is_cruns(snapshot: &Snapshot, cgroup: &Cgroup) -> bool {
 }
 
 impl Chain {
-    fn own(hugetlb: &Hugetlb) -> Self {
-        let room = match (hugetlb.limit, hugetlb.usage) {
-            (Reading::Present(Limit::Unlimited) | Reading::Absent, _) => Room::Unlimited,
-            (Reading::Present(Limit::At(limit)), Reading::Present(usage)) => {
-                Room::Bytes(Bytes(limit.0.saturating_sub(usage.0)))
-            }
-            _ => Room::Unknown,
-        };
-        let may_refuse_mappings = match hugetlb.reservation_limit {
-            Reading::Present(limit) => limit.finite().is_some(),
-            Reading::Absent => false,
-            Reading::Failed => true,
-        };
-        Self { limit: hugetlb.limit, room, may_refuse_mappings }
+    pub(super) fn own(hugetlb: &Hugetlb, (usage, reserved): Held) -> Self {
+        let limit = hugetlb.limit.finite();
+        Self {
+            usage,
+            reserved,
+            held: usage.present().max(reserved.present()).unwrap_or_default(),
+            limit: hugetlb.limit,
+            room: Room::of(hugetlb.limit, usage),
+            reservation_room: Room::of(hugetlb.reservation_limit, reserved),
+            is_short: limit.is_some_and(|limit| reserved.present() > Some(limit)),
+            may_refuse_mappings: match hugetlb.reservation_limit {
+                Reading::Present(limit) => limit.finite().is_some(),
+                Reading::Absent => false,
+                Reading::Failed => true,
+            },
+        }
+    }
+
+    /// The same with what is above it.
+    fn below(mut self, above: &Self, is_in_pod: bool) -> Self {
+        self.limited_by(above);
+        self.may_refuse_mappings |= above.may_refuse_mappings;
+        if is_in_pod {
+            self.held = self.held.max(above.held);
+        }
+        self
+    }
+
+    fn limited_by(&mut self, other: &Self) {
+        self.limit = self.limit.least(other.limit);
+        self.room = self.room.min(other.room);
+        self.reservation_room = self.reservation_room.min(other.reservation_room);
+        self.is_short |= other.is_short;
     }
 }
 
 impl Room {
+    fn of(limit: Reading<Limit>, held: Reading<Bytes>) -> Self {
+        match (limit, held) {
+            (Reading::Present(Limit::Unlimited) | Reading::Absent, _) => Self::Unlimited,
+            (Reading::Present(Limit::At(limit)), Reading::Present(held)) => {
+                Self::Bytes(Bytes(limit.0.saturating_sub(held.0)))
+            }
+            _ => Self::Unknown,
+        }
+    }
+
     /// Whether so much is left for certain.
     pub(super) fn has(self, bytes: Bytes) -> bool {
         match self {
@@ -129,5 +187,10 @@ impl Room {
             Self::Bytes(left) => left >= bytes,
             Self::Unlimited => true,
         }
+    }
+
+    /// Whether less than so much is left for certain.
+    pub(super) fn lacks(self, bytes: Bytes) -> bool {
+        matches!(self, Self::Bytes(left) if left < bytes)
     }
 }

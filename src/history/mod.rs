@@ -9,9 +9,11 @@ mod by_size;
 mod chain;
 mod counter;
 mod grant;
+mod loops;
 mod record;
 mod refusals;
 mod retention;
+mod undecided;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -23,8 +25,9 @@ use crate::units::{Bytes, PageSize};
 use by_size::BySize;
 use chain::Chains;
 pub use grant::Grant;
+pub use loops::RefusedEnds;
 pub use record::Living;
-use record::{InstanceRecord, PodRecord, See};
+use record::{Explained, InstanceRecord, PodRecord, See};
 pub use refusals::{Fault, Refusals};
 
 /// How long and how much is remembered.
@@ -87,6 +90,10 @@ pub struct Tally {
     pub refusals: Refusals,
     /// The last touch that was refused.
     pub fault: Option<Fault>,
+    /// The most that was seen mapped.
+    pub peak_reserved: Bytes,
+    /// Instances that ended over a refused mapping; of a living one nothing.
+    pub refused_ends: Option<RefusedEnds>,
 }
 
 /// What is left of a container's dead.
@@ -127,11 +134,27 @@ impl History {
         self.polls += 1;
         self.now = snapshot.taken.since_start;
         let chains = Chains::of(snapshot);
-        for (index, cgroup) in snapshot.cgroups.iter().enumerate() {
-            let seen = See { snapshot, cgroup, chains: chains.of_cgroup(index) };
+        let at_refusals = Chains::at_refusals(snapshot);
+        let at_refusals = |index| at_refusals.as_ref().map_or(&[][..], |it| it.of_cgroup(index));
+        let mut explained: HashMap<usize, Explained> = HashMap::new();
+        // A pod's containers stand behind it, and what they were refused it need not be told of too.
+        for (index, cgroup) in snapshot.cgroups.iter().enumerate().rev() {
+            let seen = See {
+                snapshot,
+                cgroup,
+                chains: chains.of_cgroup(index),
+                at_refusals: at_refusals(index),
+                explained: &explained.remove(&index).unwrap_or_default(),
+            };
             match &*cgroup.owner {
                 Owner::Pod(pod) => self.see_pod(&seen, pod),
-                Owner::Container(container) => self.see_container(&seen, container),
+                Owner::Container(container) => {
+                    let new = self.see_container(&seen, container);
+                    let is_named = self.living(&container.id).is_some_and(|it| it.name().is_some());
+                    if let Some(pod) = cgroup.parent {
+                        explained.entry(pod).or_default().join(new, is_named);
+                    }
+                }
                 Owner::InsideContainer
                 | Owner::PodInfrastructure
                 | Owner::Tier
@@ -139,6 +162,7 @@ impl History {
             }
         }
         self.bury_instances();
+        self.name_the_dead(&snapshot.names);
         self.forget();
     }
 
@@ -160,9 +184,22 @@ impl History {
         })
     }
 
-    /// Whether any container waits for its name.
+    /// Whether any container waits for its name, or any that is gone since a moment.
     pub fn awaits_names(&self) -> bool {
-        self.instances.keys().any(|id| self.may_be_named_soon(id))
+        self.instances.keys().any(|id| self.may_be_named_soon(id)) || self.dead_await_names()
+    }
+
+    /// What those of a pod's containers were refused that have no name: those that are gone, and those that wait for one.
+    pub fn nameless(&self) -> impl Iterator<Item = (&PodUid, PageSize, Tally)> {
+        let gone = self.past.iter().filter(|(key, _)| key.is_nameless()).flat_map(|(key, past)| {
+            past.sizes.iter().map(move |(page_size, tally)| (&key.uid, *page_size, *tally))
+        });
+        let waiting = self.instances.iter().filter(|(id, _)| self.may_be_named_soon(id));
+        let waiting = waiting.flat_map(|(_, instance)| {
+            let sizes = instance.sizes.iter();
+            sizes.map(move |(page_size, record)| (&instance.uid, page_size, record.tally()))
+        });
+        gone.chain(waiting)
     }
 
     /// What is remembered of a living pod's own cgroup, and what became of its grant.
@@ -189,7 +226,7 @@ impl History {
     pub fn all_past(
         &self,
     ) -> impl Iterator<Item = (&ContainerKey, impl Iterator<Item = (PageSize, Tally)>)> {
-        self.past.iter().map(|(key, past)| {
+        self.past.iter().filter(|(key, _)| !key.is_nameless()).map(|(key, past)| {
             (key, past.sizes.iter().map(|(page_size, tally)| (*page_size, *tally)))
         })
     }
@@ -205,13 +242,14 @@ impl History {
             sizes: BySize::new(),
             as_seen: None,
             seen,
+            counts_its_containers: see.counts_below(),
         });
         record.seen = seen;
         record.resume();
         see.take_in(&mut record.sizes, young);
     }
 
-    fn see_container(&mut self, see: &See<'_>, container: &ContainerCgroup) {
+    fn see_container(&mut self, see: &See<'_>, container: &ContainerCgroup) -> Explained {
         let seen = Seen { poll: self.polls, at: self.now };
         let young = self.polls > 1;
         let uid = &container.pod.uid;
@@ -223,6 +261,7 @@ impl History {
             first_seen: seen.at,
             sizes: BySize::new(),
             seen,
+            pod_refused: Vec::new(),
         });
         record.seen = seen;
         let names = &see.snapshot.names;
@@ -231,7 +270,7 @@ impl History {
         {
             record.name = Some((name.name.clone(), name.attempt));
         }
-        see.take_in(&mut record.sizes, young);
+        see.take_in(&mut record.sizes, young)
     }
 
     /// A name once known stays, unless the kubelet itself says otherwise.
@@ -246,6 +285,15 @@ impl History {
 }
 
 impl ContainerKey {
+    /// Those of a pod's containers that are gone and have no name: they are told of their pod.
+    fn nameless(uid: &PodUid) -> Self {
+        Self { uid: uid.clone(), container: "".into() }
+    }
+
+    fn is_nameless(&self) -> bool {
+        self.container.is_empty()
+    }
+
     /// The key of a container by its name, or by its id where it has none.
     pub fn of(uid: &PodUid, name: Option<&Arc<str>>, id: &ContainerId) -> Self {
         let container = name.map_or_else(|| id.short().into(), Arc::clone);
@@ -262,6 +310,8 @@ impl Tally {
             last_failure: self.last_failure.max(other.last_failure),
             refusals: self.refusals.with(other.refusals),
             fault: Fault::later(self.fault, other.fault),
+            peak_reserved: self.peak_reserved.max(other.peak_reserved),
+            refused_ends: RefusedEnds::with(self.refused_ends, other.refused_ends),
         }
     }
 }

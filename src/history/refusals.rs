@@ -1,20 +1,16 @@
 //! Telling refused touches, which kill, from refused mappings, which do not.
 //!
 //! v1 counts them apart, but for touches that a reservation limit refused. v2 counts both in one number
-//! (mm/hugetlb_cgroup.c), and only what else happened can tell: a process that was killed gives its pages
-//! back, and a touch is refused only where a limit leaves less than a page.
+//! (mm/hugetlb_cgroup.c), and only what else happened can tell ([`undecided`](super::undecided)).
 
 use std::time::{Duration, SystemTime};
 
 use super::chain::Chain;
 use super::counter::{Counter, Growth};
+use super::loops::RefusedEnds;
+use super::undecided::{Kind, Undecided};
 use crate::snapshot::{Failures, Hugetlb, Limit, Reading};
 use crate::units::Bytes;
-
-/// A killed process's pages come back soon, but perhaps between two polls; and a poll that the refusal itself made comes
-/// before they do.
-const POLLS_TO_FALL: u8 = 2;
-const TIME_TO_FALL: Duration = Duration::from_secs(2);
 
 /// Refusals by what was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,9 +19,15 @@ pub struct Refusals {
     pub faults: u64,
     /// A mapping: mmap answered ENOMEM, and most programs go on without.
     pub reservations: u64,
+    /// A mapping, or the first touch without a reservation, where nothing was granted and nothing was held.
+    pub ungranted: u64,
     /// One of the two; the kernel's figures do not tell which.
     pub ambiguous: u64,
-    /// When a refusal was last seen that may be either.
+    /// When one of each kind was last seen, but for touches.
+    pub last_reservation: Option<Duration>,
+    /// The same of those where nothing was granted.
+    pub last_ungranted: Option<Duration>,
+    /// The same of those that may be either.
     pub last_ambiguous: Option<Duration>,
 }
 
@@ -54,7 +56,12 @@ pub(super) struct Watch {
     first: Counter,
     /// v1's rsvd.failcnt.
     second: Counter,
-    before: Option<Before>,
+    /// Of the last poll.
+    before: Option<Box<Chain>>,
+    /// The peak that v1 keeps.
+    peak: Option<Bytes>,
+    /// Refusals of a pod that its containers have counted and it has not yet.
+    explained: u64,
     /// Hardly ever there, and half as long as all else.
     undecided: Option<Box<Undecided>>,
     pub(super) refusals: Refusals,
@@ -62,30 +69,23 @@ pub(super) struct Watch {
     pub(super) fault: Option<Box<Fault>>,
     pub(super) total: u64,
     pub(super) last: Option<SystemTime>,
+    /// The same, since the start.
+    pub(super) last_at: Option<Duration>,
+    /// Of a pod: refusals to containers that were gone before they were seen.
+    pub(super) unseen_ends: Option<RefusedEnds>,
 }
 
-/// Of the last poll.
-#[derive(Debug, Clone, Copy)]
-struct Before {
-    usage: Bytes,
-    mapped: Bytes,
-    limit: Reading<Limit>,
-    /// Whether the limits left a page.
-    had_room: bool,
-}
-
-/// Refusals that wait for what happens next.
-#[derive(Debug, Clone, Copy)]
-struct Undecided {
-    count: u64,
-    usage_before: Bytes,
-    /// Whether the limits left a page, before and after.
-    had_room: bool,
-    polls_left: u8,
-    /// When the first of them was seen.
-    since: Duration,
-    /// The last of them, if it was a touch.
-    last: Option<Fault>,
+/// What a poll says of a cgroup.
+pub(super) struct Figures<'a> {
+    pub(super) hugetlb: &'a Hugetlb,
+    pub(super) chain: Chain,
+    /// What it was when the kernel told of a refusal, if it did since the last poll.
+    pub(super) at_refusal: Option<Chain>,
+    /// Refusals that were counted in it and have been told of a container in it.
+    pub(super) explained: u64,
+    /// Whether it is a pod's, and whether of its containers there is at most the sandbox.
+    pub(super) is_pod: bool,
+    pub(super) is_deserted: bool,
 }
 
 impl Watch {
@@ -94,30 +94,37 @@ impl Watch {
             first: Counter::new(young),
             second: Counter::new(young),
             before: None,
+            peak: None,
+            explained: 0,
             undecided: None,
             refusals: Refusals::default(),
             fault: None,
             total: 0,
             last: None,
+            last_at: None,
+            unseen_ends: None,
         }
     }
 
-    /// Takes in a cgroup's figures.
-    pub(super) fn take_in(&mut self, hugetlb: &Hugetlb, chain: Chain, now: Now) {
-        let usage = hugetlb.usage.present();
-        let has_room = chain.room.has(hugetlb.page_size.bytes());
-        let mapped = hugetlb.reserved.present().max(usage);
+    /// Takes in a cgroup's figures; how many refusals are new.
+    pub(super) fn take_in(&mut self, figures: &Figures<'_>, now: Now) -> u64 {
+        let Figures { hugetlb, chain, .. } = figures;
+        let mapped = hugetlb.reserved.present().max(hugetlb.usage.present());
+        let before = self.before.as_deref();
         let fault = Fault {
             at: now.since_start,
-            limit: self.before.map_or(chain.limit, |before| before.limit),
-            mapped: mapped.max(self.before.map(|before| before.mapped)),
+            limit: before.map_or(chain.limit, |before| before.limit),
+            mapped: mapped.max(before.and_then(|it| it.reserved.present().max(it.usage.present()))),
         };
+        let mut new = 0;
         match hugetlb.failures {
             Failures::V2 { hierarchical: Reading::Present(raw), .. } => {
                 let growth = self.first.count(raw);
-                self.note(growth, now);
+                new += self.note(growth, now);
+                self.explain(figures.explained);
+                let growth = self.unexplained(growth);
                 if chain.may_refuse_mappings {
-                    self.wonder(growth, has_room, fault);
+                    self.wonder(growth, figures, fault);
                 } else {
                     self.add_faults(growth.by, growth.now.then_some(fault));
                 }
@@ -126,41 +133,75 @@ impl Watch {
             Failures::V1 { faults, reservations } => {
                 if let Reading::Present(raw) = faults {
                     let growth = self.first.count(raw);
-                    self.note(growth, now);
+                    new += self.note(growth, now);
                     self.add_faults(growth.by, growth.now.then_some(fault));
                 }
                 if let Reading::Present(raw) = reservations {
                     let growth = self.second.count(raw);
-                    self.note(growth, now);
-                    self.wonder(growth, has_room, fault);
+                    new += self.note(growth, now);
+                    self.wonder(growth, figures, fault);
                 }
             }
         }
-        self.decide(usage, now.since_start);
-        self.before = usage.map(|usage| Before {
-            usage,
-            mapped: mapped.unwrap_or(usage),
-            limit: chain.limit,
-            had_room: has_room,
-        });
+        self.decide(chain, now.since_start);
+        self.peak = self.peak.max(hugetlb.max_usage.present());
+        match &mut self.before {
+            Some(before) => **before = *chain,
+            None => self.before = Some(Box::new(*chain)),
+        }
+        new
     }
 
     /// The cgroup is gone, and with it whatever it used.
     pub(super) fn end(&mut self) {
-        while self.undecided.is_some() {
-            self.decide(Some(Bytes::ZERO), Duration::MAX);
+        if let Some(undecided) = self.undecided.take() {
+            self.add(undecided.end(), &undecided);
         }
     }
 
-    fn note(&mut self, growth: Growth, now: Now) {
+    /// When a mapping was last refused, or what may have been one.
+    pub(super) fn last_mapping(&self) -> Option<Duration> {
+        let Refusals { last_reservation, last_ungranted, last_ambiguous, .. } = self.refusals;
+        let undecided = self.undecided.as_ref().map(|undecided| undecided.last.at);
+        undecided.max(last_reservation).max(last_ungranted).max(last_ambiguous)
+    }
+
+    /// How many are new.
+    fn note(&mut self, growth: Growth, now: Now) -> u64 {
         self.total = self.total.saturating_add(growth.by);
-        if growth.now {
-            self.last = Some(now.wall);
+        if !growth.now {
+            return 0;
         }
+        self.last = Some(now.wall);
+        self.last_at = Some(now.since_start);
+        growth.by
+    }
+
+    /// v2 counts in a pod what its containers were refused. Who is refused is told once: of the container. A container that
+    /// was found a moment later explains what still waits.
+    fn explain(&mut self, count: u64) {
+        self.explained = self.explained.saturating_add(count);
+        if let Some(undecided) = &mut self.undecided {
+            let explained = undecided.count.min(self.explained);
+            (undecided.count, self.explained) =
+                (undecided.count - explained, self.explained - explained);
+            if undecided.count == 0 {
+                self.undecided = None;
+            }
+        }
+    }
+
+    fn unexplained(&mut self, growth: Growth) -> Growth {
+        if !growth.now {
+            return growth;
+        }
+        let explained = growth.by.min(self.explained);
+        self.explained -= explained;
+        Growth { by: growth.by - explained, ..growth }
     }
 
     /// Refusals of one kind or the other.
-    fn wonder(&mut self, growth: Growth, has_room: bool, fault: Fault) {
+    fn wonder(&mut self, growth: Growth, figures: &Figures<'_>, fault: Fault) {
         if growth.by == 0 {
             return;
         }
@@ -169,20 +210,20 @@ impl Watch {
             self.refusals.ambiguous = self.refusals.ambiguous.saturating_add(growth.by);
             return;
         }
-        let before = self.before.map(|before| (before.usage, before.had_room));
-        let (usage_before, had_room) = before.unwrap_or_default();
-        let fresh = Undecided {
-            count: 0,
-            usage_before,
-            had_room: true,
-            polls_left: POLLS_TO_FALL,
-            since: fault.at,
-            last: None,
-        };
-        let undecided = self.undecided.get_or_insert_with(|| Box::new(fresh));
-        undecided.count = undecided.count.saturating_add(growth.by);
-        undecided.had_room &= had_room && has_room;
-        undecided.last = Some(fault);
+        let peak = figures.hugetlb.max_usage.present();
+        let is_proved = peak.is_some_and(|peak| had_room(figures, self.before.as_deref(), peak));
+        let page = figures.hugetlb.page_size.bytes();
+        let before = self.before.as_deref();
+        let fresh = || Box::new(Undecided::new(before, page, fault));
+        let undecided = self.undecided.get_or_insert_with(fresh);
+        // v1 counts where the limit is, whoever lives below it.
+        let is_v1 = matches!(figures.hugetlb.failures, Failures::V1 { .. });
+        let is_unseen = figures.is_pod && (figures.is_deserted || !is_v1);
+        undecided.add(growth.by, fault, is_proved, is_unseen);
+        figures.at_refusal.iter().for_each(|at| undecided.observe(at));
+        if let Some(peak) = peak.filter(|peak| self.peak.is_some_and(|before| *peak > before)) {
+            undecided.observe(&at_peak(figures, peak));
+        }
     }
 
     fn add_faults(&mut self, count: u64, last: Option<Fault>) {
@@ -193,31 +234,54 @@ impl Watch {
         }
     }
 
-    fn decide(&mut self, usage: Option<Bytes>, now: Duration) {
+    fn decide(&mut self, chain: &Chain, now: Duration) {
         let Some(mut undecided) = self.undecided.take() else { return };
-        let (count, last) = (undecided.count, undecided.last);
-        let before = undecided.usage_before;
-        // What can't be read may have been full, and need not have fallen.
-        undecided.had_room &= usage.is_some();
-        if before > Bytes::ZERO && usage.is_some_and(|usage| usage.0 <= before.0 / 2) {
-            self.add_faults(count, last);
-        } else if undecided.polls_left > 0 || !undecided.is_old(now) {
-            undecided.polls_left = undecided.polls_left.saturating_sub(1);
-            self.undecided = Some(undecided);
-        } else if undecided.had_room {
-            self.refusals.reservations = self.refusals.reservations.saturating_add(count);
-        } else {
-            self.refusals.ambiguous = self.refusals.ambiguous.saturating_add(count);
-            self.refusals.last_ambiguous = last.map(|last| last.at);
+        match undecided.decide(chain, now) {
+            Some(kind) => self.add(kind, &undecided),
+            None => self.undecided = Some(undecided),
         }
+    }
+
+    fn add(&mut self, kind: Kind, undecided: &Undecided) {
+        let (count, last) = (undecided.count, undecided.last);
+        if kind != Kind::Fault && undecided.is_unseen {
+            let end = RefusedEnds::of(last.at, last.at);
+            self.unseen_ends = RefusedEnds::with(self.unseen_ends, end);
+        }
+        let refusals = &mut self.refusals;
+        let (sum, seen) = match kind {
+            Kind::Fault => return self.add_faults(count, Some(last)),
+            Kind::Reservation => (&mut refusals.reservations, &mut refusals.last_reservation),
+            Kind::Ungranted => (&mut refusals.ungranted, &mut refusals.last_ungranted),
+            Kind::Ambiguous => (&mut refusals.ambiguous, &mut refusals.last_ambiguous),
+        };
+        *sum = sum.saturating_add(count);
+        *seen = Some(last.at);
     }
 }
 
-impl Undecided {
-    /// Whether whoever was killed would have been gone by now.
-    fn is_old(&self, now: Duration) -> bool {
-        now.saturating_sub(self.since) >= TIME_TO_FALL
-    }
+/// v1 keeps the peak of what was touched, and counts a refusal where its limit was hit: as long as that peak and what is
+/// mapped besides leave a page of the reservation limit, no touch was refused by it. It is read where pages are in use.
+fn had_room(figures: &Figures<'_>, before: Option<&Chain>, peak: Bytes) -> bool {
+    let outstanding = |chain: &Chain| match (chain.reserved, chain.usage) {
+        (Reading::Present(reserved), Reading::Present(usage)) => {
+            Some(reserved.0.saturating_sub(usage.0))
+        }
+        _ => None,
+    };
+    let mut most = [Some(&figures.chain), before].into_iter().flatten().map(outstanding);
+    let most = most.try_fold(0, |most, one| Some(most.max(one?)));
+    let limit = figures.hugetlb.reservation_limit.finite();
+    let page = figures.hugetlb.page_size.bytes();
+    limit
+        .zip(most)
+        .is_some_and(|(limit, most)| peak.0.saturating_add(most).saturating_add(page.0) <= limit.0)
+}
+
+/// What the cgroup was when it used most.
+fn at_peak(figures: &Figures<'_>, peak: Bytes) -> Chain {
+    let peak = Reading::Present(peak);
+    Chain { limit: figures.chain.limit, ..Chain::own(figures.hugetlb, (peak, peak)) }
 }
 
 impl Fault {
@@ -233,7 +297,10 @@ impl Refusals {
         Self {
             faults: self.faults.saturating_add(other.faults),
             reservations: self.reservations.saturating_add(other.reservations),
+            ungranted: self.ungranted.saturating_add(other.ungranted),
             ambiguous: self.ambiguous.saturating_add(other.ambiguous),
+            last_reservation: self.last_reservation.max(other.last_reservation),
+            last_ungranted: self.last_ungranted.max(other.last_ungranted),
             last_ambiguous: self.last_ambiguous.max(other.last_ambiguous),
         }
     }

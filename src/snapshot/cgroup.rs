@@ -93,6 +93,19 @@ pub struct Hugetlb {
     pub numa_usage: Reading<Vec<NumaUsage>>,
 }
 
+/// What a cgroup held when the reader heard that it, or one below it, was refused something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AtRefusal {
+    /// Its index in the snapshot.
+    pub cgroup: usize,
+    /// Of which page size.
+    pub page_size: PageSize,
+    /// Touched: the most, where it heard more than once.
+    pub usage: Reading<Bytes>,
+    /// Mapped, the same.
+    pub reserved: Reading<Bytes>,
+}
+
 /// What a cgroup has touched on one NUMA node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NumaUsage {

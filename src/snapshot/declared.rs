@@ -20,6 +20,8 @@ pub struct DeclaredPod {
     /// What it was granted: the larger of its init containers' and the sum of its containers' requests, or
     /// the pod's own resources. A size that is not here was not asked for, and its limit is zero.
     pub limits: Vec<(PageSize, Bytes)>,
+    /// What each container asked for, by its name in the spec; not of those that asked for none.
+    pub asked: Vec<(String, PageSize, Bytes)>,
     /// Its containers of all kinds.
     pub containers: Vec<DeclaredContainer>,
 }
@@ -50,5 +52,14 @@ impl DeclaredPod {
     pub fn limit(&self, page_size: PageSize) -> Bytes {
         let of_size = self.limits.iter().find(|(size, _)| *size == page_size);
         of_size.map_or(Bytes::ZERO, |(_, limit)| *limit)
+    }
+
+    /// What one of its containers asked for of that size.
+    pub fn asked(&self, container: &str, page_size: PageSize) -> Bytes {
+        let asked = self
+            .asked
+            .iter()
+            .find(|(name, size, _)| (name.as_str(), *size) == (container, page_size));
+        asked.map_or(Bytes::ZERO, |(.., bytes)| *bytes)
     }
 }

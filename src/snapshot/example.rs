@@ -26,6 +26,7 @@ pub fn node(since_start: Duration) -> Snapshot {
         memory: Memory::default(),
         hierarchy: None,
         cgroups: Arc::default(),
+        at_refusals: Arc::default(),
         own: None,
         names: Arc::new(NameIndex::default()),
         declared: None,

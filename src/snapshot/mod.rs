@@ -18,7 +18,9 @@ mod trial;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-pub use cgroup::{Cgroup, CgroupVersion, Failures, Hierarchy, Hugetlb, NumaUsage, OwnCgroup};
+pub use cgroup::{
+    AtRefusal, Cgroup, CgroupVersion, Failures, Hierarchy, Hugetlb, NumaUsage, OwnCgroup,
+};
 pub use declared::{Declared, DeclaredContainer, DeclaredPod};
 pub use mapping::{MappedObject, Mapping, Mappings};
 pub use pool::{BuddyAllocations, Memory, NumaPool, Pool};
@@ -45,6 +47,9 @@ pub struct Snapshot {
     pub hierarchy: Option<Hierarchy>,
     /// Every cgroup that has hugetlb files, parents before their children.
     pub cgroups: Arc<Vec<Cgroup>>,
+    /// What was held where something was refused, when the reader heard of it: a moment before this snapshot. Only what it
+    /// heard of since the last one, and only on v2.
+    pub at_refusals: Arc<[AtRefusal]>,
     /// The cgroup that the exporter itself is in, if it is found.
     pub own: Option<OwnCgroup>,
     /// What was known of names at that time.

@@ -189,6 +189,7 @@ impl Reader {
             memory,
             hierarchy: self.cgroups.hierarchy().cloned(),
             cgroups,
+            at_refusals: self.cgroups.at_refusals(),
             own: self.cgroups.own(),
             names: names.index,
             declared: declared.map(|found| found.facts),

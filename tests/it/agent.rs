@@ -137,7 +137,7 @@ fn what_was_refused_is_remembered_after_its_cgroup_is_gone() {
 }
 
 #[test]
-fn a_new_container_waits_for_its_name_unless_it_is_refused() {
+fn a_new_container_waits_for_its_name_and_what_it_is_refused_is_told_of_its_pod() {
     let node = Node::seed();
     let usage = |scrape: &crate::harness::exposition::Exposition, container: &str| {
         scrape.value("hugetlb_container_usage_bytes", &[("container", container)])
@@ -151,7 +151,12 @@ fn a_new_container_waits_for_its_name_unless_it_is_refused() {
 
     let urgent = "d".repeat(64);
     node.add(&urgent, 2_097_152, 1);
-    wait_for("what was refused", || usage(&node.agent.fresh(), &urgent[..12]));
+    write(&node.pod().join("hugetlb.2MB.events"), "max 2");
+    wait_for("what was refused", || {
+        let refused = node.agent.fresh().value("hugetlb_pod_failures_total", &[("uid", UID)]);
+        (refused == Some(2.0)).then_some(())
+    });
+    assert_eq!(usage(&node.agent.fresh(), &urgent[..12]), None, "its name may still come");
 }
 
 #[test]

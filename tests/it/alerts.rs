@@ -21,6 +21,7 @@ const NO_ALERT: &[(&str, &str)] = &[
         "pages-unattributed",
         "host processes that were given their share; else it is HugetlbPoolShort",
     ),
+    ("refused-without-grant", "programs that try huge pages and go on without: nothing is wrong"),
     ("reservations-unseen", "a property of the kernel, which nobody mends by being called"),
 ];
 

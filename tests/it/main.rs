@@ -29,6 +29,7 @@ mod kubelet;
 mod mappings;
 mod page;
 mod reader;
+mod refused;
 mod server;
 mod web_config;
 mod tidy;

@@ -143,9 +143,9 @@ impl Own {
         Self { instance, sizes: cgroup.hugetlb.iter().map(size).collect() }
     }
 
-    /// Too important to wait for a name.
+    /// Too important to wait for a name. What it was refused is told of its pod meanwhile.
     fn is_urgent(&self) -> bool {
-        self.sizes.iter().any(|size| size.was_refused() || size.outlook.shortfall.is_some())
+        self.sizes.iter().any(|size| size.outlook.shortfall.is_some())
     }
 }
 
@@ -247,6 +247,8 @@ impl TenantSize {
         }
         self.refusals = self.refusals.combine(other.refusals, |a, b| Some(a.with(b)));
         self.add_fault(other.fault.as_deref().copied());
+        self.peak_reserved = self.peak_reserved.max(other.peak_reserved);
+        self.add_refused_ends(other.refused_ends.as_deref().copied());
         self.outlook = if other_is_newest {
             other.outlook.with_older(self.outlook)
         } else {
@@ -258,9 +260,19 @@ impl TenantSize {
     pub(super) fn add_past(&mut self, past: Tally) {
         self.failures = self.failures.and_then(|failures| failures.checked_add(past.failures));
         self.peak_usage = self.peak_usage.map(|peak| peak.max(past.peak));
-        self.last_failure = self.last_failure.max(past.last_failure);
-        self.refusals = self.refusals.map(|refusals| refusals.with(past.refusals));
-        self.add_fault(past.fault);
+        self.add_nameless(past);
+    }
+
+    /// What those were refused that are not told of by themselves; a pod's own counter holds theirs, or they were another's.
+    pub(super) fn add_nameless(&mut self, tally: Tally) {
+        self.last_failure = self.last_failure.max(tally.last_failure);
+        self.refusals = match self.refusals {
+            Reading::Absent => Reading::Present(tally.refusals),
+            known => known.map(|refusals| refusals.with(tally.refusals)),
+        };
+        self.add_fault(tally.fault);
+        self.peak_reserved = self.peak_reserved.max(tally.peak_reserved);
+        self.add_refused_ends(tally.refused_ends);
     }
 }
 

@@ -83,6 +83,7 @@ impl Node {
             uid: PodUid::from_path(UID).expect("a uid"),
             name: PodName { namespace: "db".into(), name: "pg-0".into() },
             limits: vec![(page_size(), Bytes(pages * PG))],
+            asked: Vec::new(),
             containers: Vec::new(),
         };
         self.but(|snapshot| snapshot.declared = Some(Arc::new(Declared { pods: vec![pod] })))

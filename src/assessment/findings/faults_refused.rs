@@ -1,7 +1,8 @@
 //! It has happened.
 
 use super::{
-    Facts, Finding, REQUIRED_LIMIT, Rule, Severity, Subject, capital, name_once, resource,
+    Facts, Finding, REQUIRED_LIMIT, Rule, Severity, Subject, capital, limit_dropped, name_once,
+    resource,
 };
 use crate::assessment::{Identity, TenantSize};
 use crate::history::Fault;
@@ -13,7 +14,7 @@ pub(super) const RULE: Rule = Rule {
     severity: Severity::Critical,
     summary: "A touch of a huge page was refused: a process was killed by SIGBUS.",
     foretells: "It has happened, and will again: the restarted process maps the same memory. PostgreSQL's log says `terminated by signal 7: Bus error`; the container often does not restart, since its first process lives, so restart counts and exit codes show nothing.",
-    evidence: "v1: failcnt of the container or its pod grew. v2 counts refused touches and refused mappings in one number (`hugetlb.*.events`, max): they are touches for certain where no reservation limit is finite, and where usage fell by half within two polls. Held for 15 minutes after the last one. What it says of the limit is what that was at the refusal. Once the limit is above that, is no less than what was mapped then, and nothing is short under it, the severity is `info`: it is fixed. Of a pod that was made again, the new one of the same name tells. One death may count more than once: a process that handles the signal and tries again counts each time.",
+    evidence: "v1: failcnt of the container or its pod grew. v2 counts refused touches and refused mappings in one number (`hugetlb.*.events`, max): they are touches for certain where no reservation limit is finite, where usage fell by half within two polls, or by a page after the limit had left less than one, and where more was mapped than might be touched and the limit was reached or what was mapped fell by half. Held for 15 minutes after the last one. What it says of the limit is what that was at the refusal. Once the limit is above that, is no less than what was mapped then, and nothing is short under it, the severity is `info`: it is fixed. Of a pod that was made again, the new one of the same name tells. One death may count more than once: a process that handles the signal and tries again counts each time.",
     false_alarms: "MADV_POPULATE_WRITE, fallocate and reads into refused pages fail with an error instead of a signal and are counted the same; programs that try (DPDK) go on with less. What the exporter's own probe is refused is left out. Where a reservation limit is finite and the process started again between two polls, it may be counted as a refused mapping; and a server that was restarted in place, and whose new and larger mapping was refused just after its old memory had gone, may be counted as killed. A raised limit is taken for a fix where more was to be touched than was reserved (MAP_NORESERVE), until the next refusal.",
     remedy: "Raise `hugepages-<size>` of the container to what it maps, or make it map less. For a server that can't be started to be asked: `postgres -C shared_memory_size_in_huge_pages`.",
     find,
@@ -49,6 +50,9 @@ fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Findi
     let required = mapped.filter(|mapped| limit.is_some_and(|limit| *mapped > limit));
     let remedy = match (since, required) {
         (Since::Fixed(_), _) => "Nothing, unless it is refused again.".to_owned(),
+        _ if is_resized(facts, who, size) => {
+            "Recreate the pod: the kubelet's in-place resize has lowered its limit.".to_owned()
+        }
         (_, Some(required)) => {
             figures.push((REQUIRED_LIMIT, required.0));
             format!("Set {} to at least {required}, or make it map less.", resource(size.page_size))
@@ -62,6 +66,13 @@ fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Findi
     let finding = RULE.finding(subject, size.page_size, sentence, remedy, &figures);
     let is_fixed = matches!(since, Since::Fixed(_));
     Some(Finding { severity: if is_fixed { Severity::Info } else { RULE.severity }, ..finding })
+}
+
+/// Whether the limit is what an in-place resize left of it.
+fn is_resized(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> bool {
+    let sizes = facts.pod(who).map(|pod| pod.sizes.iter()).into_iter().flatten();
+    let mut of_size = sizes.filter(|of| of.page_size == size.page_size);
+    of_size.any(|of| limit_dropped::resized_from(of).is_some())
 }
 
 /// What became of the limit since a touch was refused under it.

@@ -2,26 +2,65 @@
 
 use super::{Facts, Finding, Rule, Severity, Subject, capital, resource};
 use crate::assessment::{Identity, TenantSize};
+use crate::units::Bytes;
 
 pub(super) const RULE: Rule = Rule {
     name: "limit-dropped",
     severity: Severity::Warning,
     summary: "A limit of huge pages was lowered while its pod or container ran.",
-    foretells: "What was mapped under the old limit may be refused under the new one: the next touch is SIGBUS. Huge pages can't be resized in place, so nobody meant to; resizing a pod's CPU or memory in place was seen to reset them to 0.",
-    evidence: "The fault limit (`hugetlb.*.max`) is finite and lower than a finite one this exporter saw of the same cgroup. The kernel refuses to lower it below what is in use, not below what is reserved.",
-    false_alarms: "An administrator who lowered it by hand.",
-    remedy: "Set it back: recreate the pod, or until then write the old value into the cgroup's `hugetlb.<size>.max`.",
+    foretells: "What was mapped under the old limit may be refused under the new one: the next touch is SIGBUS. Huge pages can't be resized in place, so nobody meant to: resizing a pod's CPU or memory in place (on by default since Kubernetes 1.33) writes 0 to the limit (kubernetes/kubernetes#141991), and later to the reservation limit, so that each restart fails.",
+    evidence: "The fault limit (`hugetlb.*.max`) is finite and lower than a finite one this exporter saw of the same cgroup. Of a pod one look is enough: the kubelet writes limit and reservation limit alike, so a limit below a finite reservation limit (`hugetlb.*.rsvd.max`) was written later. The kernel refuses to lower a limit below what is in use, not below what is reserved. `critical` while a pod that was resized so holds or maps pages.",
+    false_alarms: "An administrator who lowered it by hand, or raised the reservation limit.",
+    remedy: "Recreate the pod, so that it is set again, or until then write the old value into the cgroup's `hugetlb.<size>.max`.",
     find,
 };
 
 fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     let containers = facts.containers().map(|(container, size)| (&container.identity, size));
-    for (who, size) in containers.chain(facts.pods().map(|(pod, size)| (&pod.identity, size))) {
-        findings.extend(finding(who, size));
-    }
+    findings.extend(containers.filter_map(|(who, size)| fallen(who, size)));
+    findings.extend(facts.pods().filter_map(|(pod, size)| {
+        let was = resized_from(size)?;
+        let declared =
+            facts.declared(pod, size.page_size).filter(|declared| *declared > Bytes::ZERO);
+        Some(resized(&pod.identity, size, declared.unwrap_or(was)))
+    }));
+    let others = facts.pods().filter(|(_, size)| resized_from(size).is_none());
+    findings.extend(others.filter_map(|(pod, size)| fallen(&pod.identity, size)));
 }
 
-fn finding(who: &Identity, size: &TenantSize) -> Option<Finding> {
+/// What a pod's limit was, if it is what an in-place resize leaves: below the reservation limit that was written with it, or
+/// 0 after it was another.
+pub(super) fn resized_from(size: &TenantSize) -> Option<Bytes> {
+    let now = size.limit.finite()?;
+    let reservation = size.reservation_limit.finite().filter(|limit| *limit > now);
+    reservation.or(size.grant.dropped_from.filter(|_| now == Bytes::ZERO))
+}
+
+fn resized(who: &Identity, size: &TenantSize, was: Bytes) -> Finding {
+    let now = size.limit.finite().unwrap_or_default();
+    let held = size.held();
+    let holds = match held {
+        Bytes::ZERO => "it holds none now, and gets none any more".to_owned(),
+        held => {
+            format!("it has mapped {held}, and a touch of what it has not touched yet will kill it")
+        }
+    };
+    let finding = RULE.finding(
+        Subject::Tenant(who.clone()),
+        size.page_size,
+        format!(
+            "{} was granted {was} of {} pages, and the kubelet's in-place resize set the limit to {now} (kubernetes#141991): {holds}.",
+            capital(&who.described()),
+            size.page_size,
+        ),
+        format!("Recreate the pod: {} is {was} in its spec, and the kubelet sets that only when it makes the pod.", resource(size.page_size)),
+        &[("limit_before_bytes", was.0), ("limit_bytes", now.0), ("committed_bytes", held.0)],
+    );
+    let severity = if held > Bytes::ZERO { Severity::Critical } else { RULE.severity };
+    Finding { severity, ..finding }
+}
+
+fn fallen(who: &Identity, size: &TenantSize) -> Option<Finding> {
     let (before, now) = (size.grant.dropped_from?, size.limit.finite()?);
     Some(RULE.finding(
         Subject::Tenant(who.clone()),
@@ -43,7 +82,47 @@ fn finding(who: &Identity, size: &TenantSize) -> Option<Finding> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::example::{Node, findings_through};
+    use super::super::Severity;
+    use super::super::example::{Node, findings_through, limit};
+
+    #[test]
+    fn one_look_tells_a_pod_that_was_resized_in_place() {
+        let node = |pod, reservation, held| {
+            let node = Node::new().pod(Some(pod)).container("db", None, held);
+            node.but(|snapshot| {
+                snapshot.cgroups_mut()[1].hugetlb_mut()[0].reservation_limit = limit(reservation);
+            })
+        };
+        let found = node(0, Some(8), (6, 0)).findings("limit-dropped");
+        assert_eq!((found.len(), found[0].severity), (1, Severity::Critical));
+        assert_eq!(
+            found[0].sentence,
+            "Pod db/pg-0 was granted 16Mi of 2Mi pages, and the kubelet's in-place resize set the limit to 0 (kubernetes#141991): it has mapped 12Mi, and a touch of what it has not touched yet will kill it."
+        );
+        assert!(found[0].remedy.starts_with("Recreate the pod"), "{}", found[0].remedy);
+        let idle = node(0, Some(8), (0, 0)).findings("limit-dropped");
+        assert_eq!((idle.len(), idle[0].severity), (1, Severity::Warning));
+        assert!(node(8, Some(8), (6, 0)).findings("limit-dropped").is_empty());
+        assert!(node(8, None, (6, 0)).findings("limit-dropped").is_empty());
+        let declared = node(0, Some(8), (6, 0)).declares(10).findings("limit-dropped");
+        assert!(declared[0].sentence.contains("granted 20Mi"), "the spec's word counts");
+        // crun's containers always have a limit below an unlimited reservation limit, and others none above their own.
+        let container = Node::new().pod(Some(20)).container("db", Some(8), (6, 0));
+        assert!(container.findings("limit-dropped").is_empty());
+    }
+
+    #[test]
+    fn a_reset_of_both_limits_is_remembered() {
+        let node = |pages| {
+            Node::new().pod(Some(pages)).container("db", None, (0, 0)).but(|snapshot| {
+                snapshot.cgroups_mut()[1].hugetlb_mut()[0].reservation_limit = limit(Some(pages));
+            })
+        };
+        let polls = [node(8), node(0)];
+        let found = findings_through(&polls, Duration::from_secs(2), "limit-dropped");
+        assert_eq!(found.len(), 1);
+        assert!(found[0].remedy.starts_with("Recreate the pod"), "{}", found[0].remedy);
+    }
 
     #[test]
     fn a_limit_that_falls_is_told_until_it_is_back() {

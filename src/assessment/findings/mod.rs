@@ -9,6 +9,7 @@ mod finding;
 mod idle_grant;
 mod limit_dropped;
 mod limit_not_enforced;
+mod mapping_refused;
 mod numa_short;
 mod outside_pod_cgroup;
 mod pages_orphaned;
@@ -17,6 +18,7 @@ mod pods_unlimited;
 mod pool_short;
 mod probe_stale;
 mod refusals_ambiguous;
+mod refused_without_grant;
 mod reservations_unseen;
 mod silent_fallback;
 mod trap_armed;
@@ -30,7 +32,7 @@ use super::ledger::Ledger;
 use super::{Assessment, ContainerState, Identity, PodState, TenantSize, Thresholds};
 use crate::history::History;
 use crate::identity::{Owner, PodUid};
-use crate::snapshot::{Hugetlb, Snapshot};
+use crate::snapshot::{DeclaredPod, Hugetlb, Snapshot};
 use crate::units::{Bytes, PageSize};
 
 pub use confirm::{Changes, Findings};
@@ -40,6 +42,7 @@ pub use finding::{Figure, Finding, REQUIRED_LIMIT, SHORTFALL, Severity, Subject}
 pub const RULES: &[Rule] = &[
     will_crash::RULE,
     faults_refused::RULE,
+    mapping_refused::RULE,
     limit_not_enforced::RULE,
     uncertain::RULE,
     trap_armed::RULE,
@@ -55,6 +58,7 @@ pub const RULES: &[Rule] = &[
     controller_missing::RULE,
     probe_stale::RULE,
     idle_grant::RULE,
+    refused_without_grant::RULE,
     pages_orphaned::RULE,
     pages_unattributed::RULE,
     reservations_unseen::RULE,
@@ -203,10 +207,21 @@ impl<'a> Facts<'a> {
         })
     }
 
+    /// The pod of that identity, or of that container.
+    fn pod(&self, who: &Identity) -> Option<&'a PodState> {
+        let pods = &self.assessment.pods;
+        let place = pods.binary_search_by(|pod| pod.identity.uid.cmp(&who.uid)).ok()?;
+        pods.get(place)
+    }
+
+    /// What the kubelet has told of it.
+    fn declared_pod(&self, who: &Identity) -> Option<&'a DeclaredPod> {
+        self.snapshot.declared.as_ref()?.pod(&PodUid::from_path(&who.uid)?)
+    }
+
     /// What a pod's spec grants it of that size, where the kubelet has told.
     fn declared(&self, pod: &PodState, page_size: PageSize) -> Option<Bytes> {
-        let uid = PodUid::from_path(&pod.identity.uid)?;
-        Some(self.snapshot.declared.as_ref()?.pod(&uid)?.limit(page_size))
+        Some(self.declared_pod(&pod.identity)?.limit(page_size))
     }
 
     /// The one container of a pod that holds pages of that size, if it is one alone.

@@ -1,6 +1,6 @@
 //! Something was refused, and what it was can't be told.
 
-use super::{Facts, Finding, Rule, Severity, Subject, capital, name_once};
+use super::{Facts, Finding, Rule, Severity, Subject, capital, mapping_refused, name_once};
 use crate::assessment::{Identity, TenantSize};
 
 pub(super) const RULE: Rule = Rule {
@@ -8,8 +8,8 @@ pub(super) const RULE: Rule = Rule {
     severity: Severity::Warning,
     summary: "Huge pages were refused, and the kernel's figures do not tell whether a process was killed.",
     foretells: "Either a mapping was refused, which most programs survive (PostgreSQL with `huge_pages=try` falls back to ordinary pages), or a touch, which killed a process.",
-    evidence: "v2 counts both in one number (`hugetlb.*.events`, max), v1 counts touches refused by a reservation limit with the mappings (rsvd.failcnt). A reservation limit is finite, a limit left less than a page, and usage did not fall. Held for 15 minutes.",
-    false_alarms: "A pod without a grant whose program tries huge pages and falls back is the common case: limit and reservation limit are both 0.",
+    evidence: "v2 counts both in one number (`hugetlb.*.events`, max), v1 counts touches refused by a reservation limit with the mappings (rsvd.failcnt). A reservation limit is finite, the cgroup or its pod held pages, usage did not fall, and nothing shows that it was a mapping: that no limit was reached (v1 keeps the peak), or that less was in use than the limits left, so that no child that writes to its parent's pages (fork) can have taken the rest. Held for 15 minutes.",
+    false_alarms: "A program that tries more huge pages beside one that holds at least as many as are left, and falls back.",
     remedy: "Look into the container's log: `Bus error` or signal 7 means a touch; `could not map anonymous shared memory`, or nothing, a mapping. Then grant it pages, or tell it not to try (`huge_pages=off`).",
     find,
 };
@@ -21,7 +21,8 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
 fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Finding> {
     let refusals = size.refusals.present()?;
     let age = facts.history.now().saturating_sub(refusals.last_ambiguous?);
-    if age > facts.thresholds.refused_for {
+    // Of what ends over it again and again the end tells what it was.
+    if age > facts.thresholds.refused_for || mapping_refused::loops(facts, who, size).is_some() {
         return None;
     }
     let sentence = format!(
@@ -42,16 +43,17 @@ mod tests {
 
     use super::super::example::{Node, findings_through, limit};
 
+    /// Six of ten pages are in use: somebody wanted more than four, or a child copied four and was killed at the fifth.
     fn fallback(refused: u64) -> Node {
-        let node = Node::new().pod(Some(0)).container("postgres", None, (0, 0));
+        let node = Node::new().pod(Some(10)).container("postgres", None, (6, 6));
         node.but(|snapshot| {
-            snapshot.cgroups_mut()[1].hugetlb_mut()[0].reservation_limit = limit(Some(0));
+            snapshot.cgroups_mut()[1].hugetlb_mut()[0].reservation_limit = limit(Some(10));
         })
         .refused(refused)
     }
 
     #[test]
-    fn a_pod_without_a_grant_that_tries_is_told_after_two_more_polls() {
+    fn what_may_have_killed_a_child_is_told_after_two_more_polls() {
         let polls: Vec<Node> = [0, 1, 1, 1].map(fallback).to_vec();
         let apart = Duration::from_secs(2);
         assert!(findings_through(&polls[..3], apart, "refusals-ambiguous").is_empty());

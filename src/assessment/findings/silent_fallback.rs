@@ -1,8 +1,11 @@
 //! Granted and not used.
 
+use std::time::Duration;
+
 use super::wrong_page_size::other_size;
 use super::{Facts, Finding, Rule, Severity, Subject, capital};
-use crate::assessment::PodState;
+use crate::assessment::{PodState, TenantSize};
+use crate::units::Bytes;
 
 pub(super) const RULE: Rule = Rule {
     name: "silent-fallback",
@@ -17,18 +20,10 @@ pub(super) const RULE: Rule = Rule {
 
 fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     for (pod, size) in facts.pods() {
-        let Some(since) = size.grant.unused_since else { continue };
-        let Some(limit) = size.limit.finite() else { continue };
-        let time = facts.history.now().saturating_sub(since);
-        if time < facts.thresholds.idle_for
-            || !facts.is_running(pod)
-            || other_size(pod, size).is_some()
-        {
-            continue;
-        }
-        let refused = match size.refusals.present().map(|refusals| refusals.reservations) {
-            Some(refused) if refused > 0 => format!(" It was refused mappings {refused} times."),
-            _ => String::new(),
+        let Some((limit, time)) = idle_for(facts, pod, size) else { continue };
+        let refused = match refusals(facts, pod, size) {
+            0 => String::new(),
+            refused => format!(" It was refused mappings {refused} times."),
         };
         let held = size.held();
         let sentence = format!(
@@ -49,6 +44,29 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
             ],
         ));
     }
+}
+
+/// A grant that has been idle for long enough in a pod that runs, and for how long.
+pub(super) fn idle_for(
+    facts: &Facts<'_>,
+    pod: &PodState,
+    size: &TenantSize,
+) -> Option<(Bytes, Duration)> {
+    let time = facts.history.now().saturating_sub(size.grant.unused_since?);
+    let limit = size.limit.finite()?;
+    let is_idle = time >= facts.thresholds.idle_for
+        && facts.is_running(pod)
+        && other_size(pod, size).is_none();
+    is_idle.then_some((limit, time))
+}
+
+/// Mappings that it and its containers were refused.
+fn refusals(facts: &Facts<'_>, pod: &PodState, size: &TenantSize) -> u64 {
+    let containers = facts.assessment.containers_of(&pod.identity.uid).iter();
+    let sizes = containers.flat_map(|container| &container.sizes);
+    let sizes = sizes.filter(|of| of.page_size == size.page_size).chain([size]);
+    let refused = sizes.filter_map(|of| Some(of.refusals.present()?.reservations));
+    refused.fold(0, u64::saturating_add)
 }
 
 fn remedy(facts: &Facts<'_>, pod: &PodState) -> String {

@@ -42,7 +42,7 @@ fn shown_by_probe(facts: &Facts<'_>, page_size: PageSize) -> Option<Finding> {
             format!(
                 "The probe was let map {page_size} pages that it was not granted, and was refused the touch: whatever else tries to use one is killed by SIGBUS."
             ),
-            FOR_PODS.to_owned(),
+            for_pods(&guarded_pods(facts.snapshot, page_size)).to_owned(),
             &[],
         )
     })
@@ -53,6 +53,8 @@ struct Trapped<'a> {
     pods: BTreeSet<&'a PodUid>,
     /// In other pods, which the kubelet has given a reservation limit: without one on the node the pods tell.
     containers: BTreeSet<(&'a ContainerId, &'a PodUid)>,
+    /// What to do about the pods.
+    for_pods: &'static str,
 }
 
 impl<'a> Trapped<'a> {
@@ -64,6 +66,7 @@ impl<'a> Trapped<'a> {
             let limit = cgroup.of_size(page_size).and_then(|hugetlb| hugetlb.limit.finite());
             limit == Some(Bytes::ZERO)
                 && outlook.failure_mode.present() == Some(FailureMode::Sigbus)
+                && !has_lost_grant(facts, cgroup, page_size)
         };
         let trapped = facts.ledger.outlooks().filter(|(size, ..)| *size == page_size);
         let trapped = trapped.filter_map(|(_, index, outlook)| {
@@ -82,18 +85,18 @@ impl<'a> Trapped<'a> {
         });
         let containers =
             containers.into_iter().map(|container| (&container.id, &container.pod.uid)).collect();
-        Self { pods, containers }
+        Self { pods, containers, for_pods: for_pods(&guarded) }
     }
 
     fn finding(&self, page_size: PageSize) -> Option<Finding> {
         let (pods, containers) = (self.pods.len(), self.containers.len());
         let (who, remedy) = match (pods, containers) {
             (0, 0) => return None,
-            (_, 0) => (count(pods, "pod"), FOR_PODS.to_owned()),
+            (_, 0) => (count(pods, "pod"), self.for_pods.to_owned()),
             (0, _) => (count(containers, "container"), FOR_CONTAINERS.to_owned()),
             _ => {
                 let who = format!("{} and {}", count(pods, "pod"), count(containers, "container"));
-                (who, format!("{FOR_PODS} {FOR_CONTAINERS}"))
+                (who, format!("{} {FOR_CONTAINERS}", self.for_pods))
             }
         };
         let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
@@ -139,6 +142,24 @@ fn guarded_pods(snapshot: &Snapshot, page_size: PageSize) -> BTreeSet<&PodUid> {
     });
     guarded.collect()
 }
+
+/// A pod with any reservation limit shows that the kubelet sets them.
+fn for_pods(guarded: &BTreeSet<&PodUid>) -> &'static str {
+    if guarded.is_empty() { FOR_PODS } else { FOR_OLD_PODS }
+}
+
+/// Whether a pod was granted pages and the limit was taken from it later: that is another finding.
+fn has_lost_grant(facts: &Facts<'_>, cgroup: &Cgroup, page_size: PageSize) -> bool {
+    let Owner::Pod(pod) = &*cgroup.owner else { return false };
+    let had = facts.history.pod(&cgroup.path, page_size);
+    let reservation = cgroup.of_size(page_size).map(|hugetlb| hugetlb.reservation_limit);
+    let declared = facts.snapshot.declared.as_ref().and_then(|declared| declared.pod(&pod.uid));
+    had.is_some_and(|(_, grant)| grant.dropped_from.is_some())
+        || reservation.is_some_and(|limit| limit.is_grant())
+        || declared.is_some_and(|declared| declared.limit(page_size) > Bytes::ZERO)
+}
+
+const FOR_OLD_PODS: &str = "Recreate them: other pods of this node have reservation limits, so these were made before the kubelet set any; until then turn huge pages off where none are granted (PostgreSQL: huge_pages=off).";
 
 const FOR_PODS: &str = "Run kubelet 1.29 or newer, which lets such mappings fail instead; until then turn huge pages off where none are granted (PostgreSQL: huge_pages=off).";
 

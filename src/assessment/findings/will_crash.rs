@@ -1,8 +1,8 @@
 //! More is mapped than may be touched.
 
 use super::{
-    Facts, Finding, REQUIRED_LIMIT, Rule, SHORTFALL, Severity, Subject, capital, resource,
-    whole_pages,
+    Facts, Finding, REQUIRED_LIMIT, Rule, SHORTFALL, Severity, Subject, capital, limit_dropped,
+    resource, whole_pages,
 };
 use crate::assessment::{ContainerState, Identity, Outlook, PodState, ShortOf, TenantSize};
 use crate::identity::Owner;
@@ -142,7 +142,8 @@ fn figures(page_size: PageSize, outlook: &Outlook) -> (Bytes, String) {
 
 /// What was granted, if that is enough and the kernel's limit is not that any more.
 fn lost(size: &TenantSize, needed: Bytes, declared: Option<Bytes>) -> Option<Bytes> {
-    let granted = size.grant.dropped_from.max(declared).filter(|granted| *granted >= needed);
+    let before = size.grant.dropped_from.max(limit_dropped::resized_from(size));
+    let granted = before.max(declared).filter(|granted| *granted >= needed);
     granted.filter(|_| size.outlook.short_of == Some(ShortOf::Limit))
 }
 

@@ -12,6 +12,8 @@ struct Story {
     now: Duration,
     /// From one poll to the next.
     apart: Duration,
+    at_refusal: Option<u64>,
+    limit: u64,
 }
 
 impl Story {
@@ -20,7 +22,7 @@ impl Story {
     }
 
     fn with_polls(apart: Duration) -> Self {
-        Self { watch: Watch::new(true), now: Duration::ZERO, apart }
+        Self { watch: Watch::new(true), now: Duration::ZERO, apart, at_refusal: None, limit: 0 }
     }
 
     /// A poll: pages used, pages of room, the counters.
@@ -43,13 +45,36 @@ impl Story {
     ) -> (u64, u64, u64) {
         self.now += self.apart;
         let now = Now { wall: SystemTime::UNIX_EPOCH + self.now, since_start: self.now };
-        let hugetlb = Hugetlb { failures, usage, ..hugetlb(0, 0) };
+        let hugetlb = Hugetlb { failures, usage, reserved: usage, ..hugetlb(0, 0) };
         assert_eq!(hugetlb.page_size, page_size());
         let limit = Reading::Present(Limit::At(Bytes(room * PAGE)));
         let room = Room::Bytes(Bytes(room * PAGE));
-        let chain = Chain { limit, room, may_refuse_mappings };
-        self.watch.take_in(&hugetlb, chain, now);
+        let chain =
+            Chain { limit, room, may_refuse_mappings, ..Chain::own(&hugetlb, (usage, usage)) };
+        let at_refusal = self.at_refusal.take().map(|used: u64| {
+            let usage = Reading::Present(Bytes(used * PAGE));
+            let left = self.limit.saturating_sub(used);
+            Chain { usage, reserved: usage, room: Room::Bytes(Bytes(left * PAGE)), ..chain }
+        });
+        self.take_in(&hugetlb, chain, at_refusal, now)
+    }
+
+    fn take_in(
+        &mut self,
+        hugetlb: &Hugetlb,
+        chain: Chain,
+        at_refusal: Option<Chain>,
+        now: Now,
+    ) -> (u64, u64, u64) {
+        let figures =
+            Figures { hugetlb, chain, at_refusal, explained: 0, is_pod: false, is_deserted: false };
+        self.watch.take_in(&figures, now);
         self.told()
+    }
+
+    /// So many pages were used when the next refusal was heard of, under a limit of so many.
+    fn heard_at(&mut self, used: u64, limit: u64) {
+        (self.at_refusal, self.limit) = (Some(used), limit);
     }
 
     fn told(&self) -> (u64, u64, u64) {
@@ -113,12 +138,99 @@ fn usage_that_falls_by_half_was_somebody_killed() {
 }
 
 #[test]
-fn with_room_before_and_after_a_mapping_was_refused() {
+fn with_more_room_than_is_used_a_mapping_was_refused() {
+    for (room, told) in [(11, (0, 2, 0)), (10, (0, 0, 2))] {
+        let mut story = Story::begin();
+        story.poll(10, room, v2(0), true);
+        story.poll(10, room, v2(2), true);
+        story.poll(10, room, v2(2), true);
+        assert_eq!(story.poll(6, room, v2(2), true), told, "a child may have copied ten pages");
+    }
+}
+
+#[test]
+fn where_nothing_was_held_a_mapping_was_refused() {
+    for (limit, told) in [(50, (0, 1, 0, 0)), (0, (0, 0, 1, 0))] {
+        let mut story = Story::begin();
+        for count in [0, 1, 1, 1] {
+            story.poll(0, limit, v2(count), true);
+        }
+        let Refusals { faults, reservations, ungranted, ambiguous, .. } = story.watch.refusals;
+        assert_eq!((faults, reservations, ungranted, ambiguous), told, "under {limit}");
+    }
+}
+
+#[test]
+fn a_limit_that_was_reached_when_it_was_heard_of_and_is_not_any_more_refused_a_touch() {
+    // A child that copies its parent's 40 pages is killed at a limit of 50, and gives its ten back.
+    let mut fork = Story::begin();
+    fork.poll(40, 10, v2(0), true);
+    fork.heard_at(50, 50);
+    assert_eq!(fork.poll(40, 10, v2(1), true), (1, 0, 0));
+    // Whoever comes and goes between two polls was never seen with a page.
+    let mut short = Story::begin();
+    short.poll(0, 50, v2(0), true);
+    short.heard_at(50, 50);
+    assert_eq!(short.poll(0, 50, v2(1), true), (1, 0, 0));
+    // Seen too late, when some pages are back, it is not called harmless.
+    let mut late = Story::begin();
+    late.poll(0, 50, v2(0), true);
+    late.heard_at(30, 50);
+    for _ in 0..3 {
+        late.poll(0, 50, v2(1), true);
+    }
+    assert_eq!(late.told(), (0, 0, 1));
+}
+
+#[test]
+fn what_is_refused_to_who_has_mapped_too_much_is_a_touch() {
+    // The limit was set to 0 under a pod that has mapped six pages and touched none.
+    let figures = |mapped: u64, count| Hugetlb {
+        failures: v2(count),
+        usage: Reading::Present(Bytes(0)),
+        reserved: Reading::Present(Bytes(mapped * PAGE)),
+        limit: Reading::Present(Limit::At(Bytes(0))),
+        reservation_limit: Reading::Present(Limit::At(Bytes(8 * PAGE))),
+        ..hugetlb(0, 0)
+    };
     let mut story = Story::begin();
-    story.poll(10, 1, v2(0), true);
-    story.poll(10, 1, v2(2), true);
-    story.poll(10, 1, v2(2), true);
-    assert_eq!(story.poll(6, 1, v2(2), true), (0, 2, 0), "six of ten is no fall by half");
+    for (second, mapped, count, told) in [(2, 6, 0, (0, 0, 0)), (4, 0, 1, (1, 0, 0))] {
+        let (hugetlb, since_start) = (figures(mapped, count), Duration::from_secs(second));
+        let chain = Chain::own(&hugetlb, (hugetlb.usage, hugetlb.reserved));
+        let now = Now { wall: SystemTime::UNIX_EPOCH + since_start, since_start };
+        assert_eq!(story.take_in(&hugetlb, chain, None, now), told);
+    }
+}
+
+#[test]
+fn v1_keeps_the_peak_that_tells_whether_the_limit_was_reached() {
+    let figures = |used: u64, peak: u64, count| Hugetlb {
+        failures: v1(0, count),
+        usage: Reading::Present(Bytes(used * PAGE)),
+        reserved: Reading::Present(Bytes(used * PAGE)),
+        limit: Reading::Present(Limit::At(Bytes(50 * PAGE))),
+        reservation_limit: Reading::Present(Limit::At(Bytes(50 * PAGE))),
+        max_usage: Reading::Present(Bytes(peak * PAGE)),
+        ..hugetlb(0, 0)
+    };
+    for (before, after, told) in [
+        ((40, 40), (40, 40), (0, 1, 0)),
+        ((40, 40), (40, 50), (1, 0, 0)),
+        ((0, 0), (0, 50), (1, 0, 0)),
+        ((40, 50), (40, 50), (0, 0, 1)),
+    ] {
+        let mut story = Story::begin();
+        for (poll, (used, peak), count) in
+            [(1, before, 0), (2, after, 1), (3, after, 1), (4, after, 1)]
+        {
+            let (hugetlb, since_start) =
+                (figures(used, peak, count), Duration::from_secs(2 * poll));
+            let chain = Chain::own(&hugetlb, (hugetlb.usage, hugetlb.reserved));
+            let now = Now { wall: SystemTime::UNIX_EPOCH + since_start, since_start };
+            story.take_in(&hugetlb, chain, None, now);
+        }
+        assert_eq!(story.told(), told, "{before:?} {after:?}");
+    }
 }
 
 #[test]
@@ -161,10 +273,10 @@ fn usage_that_can_not_be_read_has_not_fallen() {
 #[test]
 fn v1_counts_touches_apart() {
     let mut story = Story::begin();
-    story.poll(10, 5, v1(0, 0), true);
-    story.poll(10, 5, v1(1, 2), true);
-    story.poll(10, 5, v1(1, 2), true);
-    assert_eq!(story.poll(10, 5, v1(1, 2), true), (1, 2, 0));
+    story.poll(10, 11, v1(0, 0), true);
+    story.poll(10, 11, v1(1, 2), true);
+    story.poll(10, 11, v1(1, 2), true);
+    assert_eq!(story.poll(10, 11, v1(1, 2), true), (1, 2, 0));
     assert_eq!(story.watch.total, 3);
 }
 
@@ -183,7 +295,7 @@ fn who_is_gone_has_given_everything_back() {
 fn a_stream_of_refusals_is_told_all_the_same() {
     let mut story = Story::begin();
     for count in 0..100 {
-        story.poll(10, 5, v2(count), true);
+        story.poll(4, 5, v2(count), true);
     }
     let (faults, reservations, ambiguous) = story.told();
     assert_eq!((faults, ambiguous), (0, 0));

@@ -104,7 +104,7 @@ pub(super) const FAMILIES: &[Family] = &[
 /// All three, so that a rate exists from the beginning.
 fn kinds(size: &TenantSize, push: &mut dyn FnMut(String, f64)) {
     if let Some(refusals) = size.refusals.present() {
-        push("ambiguous".to_owned(), as_f64(refusals.ambiguous));
+        push("ambiguous".to_owned(), as_f64(refusals.ambiguous.saturating_add(refusals.ungranted)));
         push("fault".to_owned(), as_f64(refusals.faults));
         push("reservation".to_owned(), as_f64(refusals.reservations));
     }

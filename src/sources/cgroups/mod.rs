@@ -79,7 +79,9 @@ use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
 use super::Roots;
 use super::kernel_file::KernelFiles;
 use crate::identity::NameIndex;
-use crate::snapshot::{Cgroup, CgroupVersion, Health, Hierarchy, OwnCgroup, Pool, Problems};
+use crate::snapshot::{
+    AtRefusal, Cgroup, CgroupVersion, Health, Hierarchy, OwnCgroup, Pool, Problems,
+};
 use own::Own;
 use round::Round;
 use shown::Shown;
@@ -131,6 +133,11 @@ impl Cgroups {
     /// Our own cgroup, and which of those that were read it is.
     pub(super) fn own(&self) -> Option<OwnCgroup> {
         self.shown.own.clone()
+    }
+
+    /// What was held at refusals that were heard of since the last read but one.
+    pub(super) fn at_refusals(&mut self) -> Arc<[AtRefusal]> {
+        mem::take(&mut self.shown.at_refusals)
     }
 
     /// How notifications do; nothing where they are not wanted or would tell nothing.

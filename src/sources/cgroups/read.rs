@@ -115,10 +115,33 @@ impl Round<'_> {
             }
             let at = Directory::open(&node.location);
             let mut counters = counters.iter().enumerate();
-            if counters.try_for_each(|(index, kinds)| self.read(id, index, kinds, &at)).is_err() {
+            if counters
+                .try_for_each(|(index, kinds)| self.read_failcnt(id, index, kinds, &at))
+                .is_err()
+            {
                 self.forget(id);
             }
         }
+    }
+
+    /// Reads counters of one size, and if one moved the peak, which tells whether the limit was reached.
+    fn read_failcnt(
+        &mut self,
+        id: Id,
+        index: usize,
+        kinds: &[FileKind],
+        at: &Directory,
+    ) -> Result<(), Gone> {
+        let counted = |round: &Self| {
+            let figures = round.tree.node(id).and_then(|node| node.facts.hugetlb.get(index));
+            figures.map(|figures| figures.failures)
+        };
+        let before = counted(self);
+        self.read(id, index, kinds, at)?;
+        if counted(self) != before {
+            self.read(id, index, &[FileKind::MaxUsage], at)?;
+        }
+        Ok(())
     }
 
     /// Reads some files of one size, those of them that exist. Where a figure could not be had, all is tried again at the

@@ -4,7 +4,7 @@
 //! own count moves before those above it.
 
 use super::round::Round;
-use super::tree::Id;
+use super::tree::{Held, Id};
 use crate::snapshot::{CgroupVersion, Reading};
 use crate::sources::kernel_file::{Directory, Gone};
 use crate::sources::parse::FileKind;
@@ -56,8 +56,21 @@ impl Round<'_> {
             count => count == Reading::Failed,
         };
         if moved {
+            self.note_held(id, index, at)?;
             self.read(id, index, &[FileKind::EventsLocal], at)?;
         }
         Ok(moved)
+    }
+
+    /// What is held now: whoever was killed gives it back soon.
+    fn note_held(&mut self, id: Id, index: usize, at: &Directory) -> Result<(), Gone> {
+        self.read_use(id, index, at)?;
+        let Some(node) = self.tree.node_mut(id) else { return Ok(()) };
+        if let Some((size, figures)) = node.sizes.get_mut(index).zip(node.facts.hugetlb.get(index))
+        {
+            let held = Held { usage: figures.usage, reserved: figures.reserved };
+            size.at_refusal = Some(held.most(size.at_refusal));
+        }
+        Ok(())
     }
 }

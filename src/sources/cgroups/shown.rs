@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::own::Own;
 use super::tree::{Id, Tree};
 use crate::identity::{ContainerCgroup, NameIndex, Owner, Runtime};
-use crate::snapshot::{Cgroup, OwnCgroup};
+use crate::snapshot::{AtRefusal, Cgroup, OwnCgroup};
 
 /// What was shown last.
 #[derive(Debug, Default)]
@@ -17,17 +17,26 @@ pub(super) struct Shown {
     own_pod: Option<Arc<str>>,
     /// What was known of names then.
     pub(super) names: Arc<NameIndex>,
+    /// What was held at refusals that were heard of since it was shown before.
+    pub(super) at_refusals: Arc<[AtRefusal]>,
 }
 
 impl Shown {
     /// What there is now: parents before their children, siblings by name.
-    pub(super) fn of(tree: &Tree, names: &Arc<NameIndex>, own: Option<&Own>, root: &Path) -> Self {
+    pub(super) fn of(
+        tree: &mut Tree,
+        names: &Arc<NameIndex>,
+        own: Option<&Own>,
+        root: &Path,
+    ) -> Self {
         let mut cgroups: Vec<Cgroup> = Vec::with_capacity(tree.len());
+        let mut at_refusals = Vec::new();
         // Each with the index of its parent.
         let mut pending = vec![(Tree::ROOT, None)];
         while let Some((id, parent)) = pending.pop() {
-            let Some(node) = tree.node(id) else { continue };
+            let Some(node) = tree.node_mut(id) else { continue };
             let index = (!node.names.is_empty()).then_some(cgroups.len());
+            at_refusals.extend(index.into_iter().flat_map(|index| node.take_at_refusals(index)));
             if index.is_some() {
                 let owner = with_runtime(&node.facts.owner, names);
                 cgroups.push(Cgroup { parent, owner, ..node.facts.clone() });
@@ -36,7 +45,8 @@ impl Shown {
         }
         let own = own.map(|own| own.among(&cgroups, root));
         let own_pod = own.as_ref().and_then(|own| own_pod(&cgroups, own.index?));
-        Self { cgroups: Arc::new(cgroups), own, own_pod, names: Arc::clone(names) }
+        let (cgroups, names) = (Arc::new(cgroups), Arc::clone(names));
+        Self { cgroups, own, own_pod, names, at_refusals: at_refusals.into() }
     }
 
     /// Whether a cgroup is in our own pod.

@@ -11,8 +11,8 @@ use super::list::{Child, SizeNames, printable};
 use super::read::no_figures;
 use super::watch::Watched;
 use crate::identity::Owner;
-use crate::snapshot::{Cgroup, CgroupVersion, Hugetlb, Reading};
-use crate::units::PageSize;
+use crate::snapshot::{AtRefusal, Cgroup, CgroupVersion, Hugetlb, Reading};
+use crate::units::{Bytes, PageSize};
 
 /// So long a cgroup is new: it is found a moment before its limits are set.
 const NEW: Duration = Duration::from_secs(10);
@@ -50,6 +50,26 @@ pub(super) struct Size {
     pub(super) limits_watched: bool,
     /// v2: the count of refusals up to which the cgroups below were looked through.
     pub(super) followed: Option<u64>,
+    /// v2: what it held when the count was found to have moved, since the last snapshot.
+    pub(super) at_refusal: Option<Held>,
+}
+
+/// Usage and reservation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    pub(super) usage: Reading<Bytes>,
+    pub(super) reserved: Reading<Bytes>,
+}
+
+impl Held {
+    /// The most of both moments.
+    pub(super) fn most(self, other: Option<Self>) -> Self {
+        let most = |a: Reading<Bytes>, b| a.combine(b, |a, b| Some(a.max(b)));
+        other.map_or(self, |other| Self {
+            usage: most(self.usage, other.usage),
+            reserved: most(self.reserved, other.reserved),
+        })
+    }
 }
 
 /// Every known cgroup that has hugetlb files, and the root of the hierarchy.
@@ -102,6 +122,16 @@ impl Node {
     pub(super) fn is_in_use(&self, page_size: PageSize) -> bool {
         let size = self.index_of(page_size).and_then(|index| self.sizes.get(index));
         size.is_some_and(|size| size.in_use)
+    }
+
+    /// What it held at refusals; that is told once.
+    pub(super) fn take_at_refusals(&mut self, cgroup: usize) -> Vec<AtRefusal> {
+        let sizes = self.sizes.iter_mut().zip(self.names.iter());
+        let taken = sizes.filter_map(|(size, names)| {
+            let Held { usage, reserved } = size.at_refusal.take()?;
+            Some(AtRefusal { cgroup, page_size: names.page_size, usage, reserved })
+        });
+        taken.collect()
     }
 
     /// What is known for a page size.

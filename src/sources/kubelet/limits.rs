@@ -50,6 +50,8 @@ pub(super) struct Spec {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Container {
+    #[serde(default)]
+    name: String,
     resources: Option<Resources>,
     restart_policy: Option<String>,
 }
@@ -71,6 +73,16 @@ pub(super) fn of(spec: &Spec) -> Result<Vec<(PageSize, Bytes)>, InvalidLimit> {
     add(&mut sizes, &amounts(spec.overhead.iter())?);
     let limits = sizes.into_iter().filter(|(_, bytes)| *bytes > 0);
     Ok(limits.map(|(size, bytes)| (size, Bytes(bytes))).collect())
+}
+
+/// What each container asks for, as far as that is understood.
+pub(super) fn of_each(spec: &Spec) -> Vec<(String, PageSize, Bytes)> {
+    let containers = spec.init_containers.iter().chain(&spec.containers).flatten();
+    let each = containers.flat_map(|container| {
+        let sizes = asked(container.resources.as_ref()).unwrap_or_default().into_iter();
+        sizes.map(|(size, bytes)| (container.name.clone(), size, Bytes(bytes)))
+    });
+    each.filter(|(.., bytes)| *bytes > Bytes::ZERO).collect()
 }
 
 fn of_containers(spec: &Spec) -> Result<Sizes, InvalidLimit> {

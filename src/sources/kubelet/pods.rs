@@ -141,6 +141,7 @@ struct Understood {
     uid: PodUid,
     name: PodName,
     limits: Result<Vec<(PageSize, Bytes)>, limits::InvalidLimit>,
+    asked: Vec<(String, PageSize, Bytes)>,
     containers: Vec<DeclaredContainer>,
 }
 
@@ -180,7 +181,7 @@ fn add(pods: &mut BTreeMap<PodUid, Option<Understood>>, pod: Understood, problem
 
 impl Answer {
     fn take_in(&mut self, pod: Understood) {
-        let Understood { uid, name, limits, containers } = pod;
+        let Understood { uid, name, limits, asked, containers } = pod;
         for container in &containers {
             if let Some(id) = container.id.clone() {
                 let DeclaredContainer { name, runtime, attempt, .. } = container;
@@ -189,7 +190,9 @@ impl Answer {
         }
         self.names.add_pod(uid.clone(), name.clone());
         match limits {
-            Ok(limits) => self.declared.pods.push(DeclaredPod { uid, name, limits, containers }),
+            Ok(limits) => {
+                self.declared.pods.push(DeclaredPod { uid, name, limits, asked, containers });
+            }
             // Without the pod nothing is said of its limits; without its limits it would be said to have none.
             Err(error) => self.problems.add(|| {
                 format!("the limits of pod {}/{} are unknown: {error}", name.namespace, name.name)
@@ -211,10 +214,12 @@ fn understand(item: &RawValue) -> Result<Understood, String> {
             text.len() <= LONGEST_UID && text.bytes().all(|byte| byte.is_ascii_graphic())
         })
         .ok_or_else(|| format!("{uid:?} is no uid"))?;
+    let spec = spec.unwrap_or_default();
     Ok(Understood {
         uid,
         name,
-        limits: limits::of(&spec.unwrap_or_default()),
+        limits: limits::of(&spec),
+        asked: limits::of_each(&spec),
         containers: status.unwrap_or_default().containers(),
     })
 }

@@ -147,7 +147,7 @@ fn with_outlook(tenant: &TenantSize) -> SizeReport {
     let kinds = |refusals: Refusals| Kinds {
         fault: refusals.faults,
         reservation: refusals.reservations,
-        ambiguous: refusals.ambiguous,
+        ambiguous: refusals.ambiguous.saturating_add(refusals.ungranted),
     };
     SizeReport {
         outlook: Some(OutlookReport {
