@@ -10,6 +10,9 @@ use crate::identity::{Owner, PodUid, QosClass};
 use crate::snapshot::{Hugetlb, Reading, Snapshot};
 use crate::units::Bytes;
 
+/// Pods by UID.
+type Known<'a> = BTreeMap<&'a PodUid, (QosClass, Vec<TenantSize>)>;
+
 /// The pods to show, by UID.
 pub(super) fn states(
     snapshot: &Snapshot,
@@ -17,7 +20,7 @@ pub(super) fn states(
     ledger: &Ledger,
     thresholds: &Thresholds,
 ) -> Vec<PodState> {
-    let mut pods: BTreeMap<&PodUid, (QosClass, Vec<TenantSize>)> = BTreeMap::new();
+    let mut pods = Known::new();
     for (index, cgroup) in snapshot.cgroups.iter().enumerate() {
         let Owner::Pod(pod) = &*cgroup.owner else { continue };
         let size = |hugetlb: &Hugetlb| {
@@ -59,14 +62,7 @@ pub(super) fn states(
             }
         }
     }
-    for (uid, page_size, tally) in history.nameless().filter(|(.., it)| it.failures > 0) {
-        if snapshot.own_pod() == Some(uid) {
-            continue;
-        }
-        let (_, known) = pods.entry(uid).or_insert_with(|| (QosClass::BestEffort, Vec::new()));
-        let dead = TenantSize::of_the_dead(page_size, tally);
-        add(known, vec![dead], |known, _| known.add_nameless(tally));
-    }
+    add_nameless(&mut pods, snapshot, history);
     let none: Arc<str> = Arc::from("");
     pods.into_iter()
         .filter(|(_, (_, sizes))| !sizes.is_empty())
@@ -76,6 +72,17 @@ pub(super) fn states(
             sizes,
         })
         .collect()
+}
+
+/// What was refused to containers without a name is told of their pods, but of our own.
+fn add_nameless<'a>(pods: &mut Known<'a>, snapshot: &Snapshot, history: &'a History) {
+    let own = snapshot.own_pod();
+    let refused = history.nameless().filter(|(uid, _, it)| it.failures > 0 && own != Some(uid));
+    for (uid, page_size, tally) in refused {
+        let (_, known) = pods.entry(uid).or_insert_with(|| (QosClass::BestEffort, Vec::new()));
+        let dead = TenantSize::of_the_dead(page_size, tally);
+        add(known, vec![dead], |known, _| known.add_nameless(tally));
+    }
 }
 
 /// Adds the sizes of another cgroup of the same pod.

@@ -317,4 +317,6 @@ impl Tally {
 }
 
 #[cfg(test)]
+mod fates;
+#[cfg(test)]
 mod tests;

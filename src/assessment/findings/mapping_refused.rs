@@ -213,3 +213,6 @@ fn remedy(who: &Identity, size: &TenantSize, refused: &Refused<'_>) -> (String, 
     };
     (text, required)
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,3 +60,55 @@ fn finding(page_size: PageSize, pods: &BTreeMap<&Arc<str>, (String, u64)>) -> Fi
     let finding = RULE.finding(Subject::Node, page_size, sentence, remedy.to_owned(), &figures);
     finding.concerning(pods.keys().map(|uid| Arc::clone(uid)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::example::{Node, figures, findings_through, limit};
+    use crate::snapshot::{Failures, Reading};
+
+    /// So many pods without a grant, each of whose only container was refused so often.
+    fn pods(number: u64, refused: u64) -> Node {
+        Node::new().but(|snapshot| {
+            for pod in 0..number {
+                let mut hugetlb = figures(Some(0), (0, 0));
+                hugetlb.reservation_limit = limit(Some(0));
+                let count = Reading::Present(refused * (pod + 1));
+                hugetlb.failures = Failures::V2 { hierarchical: count, local: Reading::Absent };
+                let container = crate::snapshot::Hugetlb { limit: limit(None), ..hugetlb.clone() };
+                let uid = format!("u{pod}");
+                let name = format!("php-{pod}");
+                *snapshot = snapshot
+                    .clone()
+                    .with(&format!("/kubepods/pod{uid}"), hugetlb)
+                    .with_container(&uid, pod + 1, container)
+                    .named(&uid, pod + 1, ["web", &name, "php"], 0);
+            }
+        })
+    }
+
+    #[test]
+    fn it_is_one_piece_of_information_for_the_node() {
+        let polls: Vec<Node> = [0, 1, 1, 1, 1].map(|refused| pods(5, refused)).to_vec();
+        let apart = Duration::from_secs(2);
+        let found = findings_through(&polls, apart, "refused-without-grant");
+        let [found] = &found[..] else { panic!("one: {found:?}") };
+        assert_eq!(
+            found.sentence,
+            "5 pods of this node were granted no 2Mi pages, asked for some and were refused, most often web/php-4 (5), web/php-3 (4), web/php-2 (3): programs that only try go on without."
+        );
+        assert!(found.concerns("u0") && found.concerns("u4"));
+        for other in ["refusals-ambiguous", "mapping-refused", "faults-refused"] {
+            assert!(findings_through(&polls, apart, other).is_empty(), "{other}");
+        }
+    }
+
+    #[test]
+    fn after_a_quarter_of_an_hour_it_is_history() {
+        let mut polls: Vec<Node> = [0, 1, 1, 1, 1].map(|refused| pods(1, refused)).to_vec();
+        polls.extend((0..500).map(|_| pods(1, 1)));
+        let found = findings_through(&polls, Duration::from_secs(2), "refused-without-grant");
+        assert!(found.is_empty());
+    }
+}
