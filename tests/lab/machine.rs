@@ -18,7 +18,7 @@ use crate::cgroup::remove_all;
 use crate::deadline::Deadline;
 use crate::evidence;
 use crate::postgres;
-use crate::refusals::MIMALLOC;
+use crate::refusals;
 
 const CGROUP: &str = "/sys/fs/cgroup";
 
@@ -78,7 +78,7 @@ pub fn missing() -> Option<String> {
         programs.extend(["java", "javac"]);
     }
     let missing = programs.into_iter().find(|program| !on_path(program));
-    let mimalloc = || (!Path::new(MIMALLOC).exists()).then_some("libmimalloc2.0");
+    let mimalloc = || (!refusals::mimalloc().exists()).then_some("libmimalloc2.0");
     missing
         .or_else(mimalloc)
         .or_else(|| postgres::PROGRAMS.into_iter().find(|name| postgres::program(name).is_none()))

@@ -39,7 +39,7 @@ pub fn judge(lab: &Lab, played: &[(Run, Played)], heard: &Heard) {
         for Said { finding, severity } in said.keys() {
             *counts.said.entry(format!("{finding} ({severity})")).or_default() += 1;
         }
-        let is_counted = for_the_node.is_some() && run.row.limit_pages() == 0;
+        let is_counted = for_the_node.is_some() && is_countable(run);
         wrong.extend(wrongs(run, played, &said, is_counted));
         let is_harmless = played.killed == 0 && played.failed == 0 && !played.is_beyond;
         if is_harmless && untellable(run).is_some() {
@@ -103,6 +103,11 @@ fn wrongs(
         wrong.push("told of a crash to come that did not");
     }
     wrong.into_iter().map(|wrong| format!("{wrong}: {}", describe(run, played, said))).collect()
+}
+
+/// Whether a refusal of its may be told of the node: nothing granted, and a mapping would have been refused.
+fn is_countable(run: &Run) -> bool {
+    run.row.limit_pages() == 0 && run.row.reservation == Reservation::Equal
 }
 
 /// Why the kernel's figures can't tell what became of a row, if so.

@@ -11,7 +11,7 @@ mod row;
 mod shares;
 
 pub use heard::{Heard, Said};
-pub use program::MIMALLOC;
+pub use program::mimalloc;
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -37,7 +37,7 @@ const SECTION: Section = Section { title: "Refusals", scenarios: "refusals::" };
 const RUNS: usize = 10;
 const FEW: usize = 2;
 /// Runs at the same time: of PostgreSQL's servers, of what takes a core, of all else.
-const WORKERS: [usize; 3] = [40, 30, 260];
+const WORKERS: [usize; 3] = [60, 30, 360];
 /// For the poller and for what is still undecided.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 

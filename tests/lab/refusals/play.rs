@@ -19,7 +19,7 @@ use crate::postgres::{Cluster, Ipc, Server};
 use crate::tenant::Tenant;
 
 /// How long a pod is there after the last that happened in it.
-const AFTERWARDS: Duration = Duration::from_secs(5);
+const AFTERWARDS: Duration = Duration::from_secs(8);
 /// What the kubelet waits before it starts a container again, shortened.
 const BACK_OFF: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(2)];
 /// Every program says that it is done, or ends, in less.
@@ -42,6 +42,8 @@ pub struct Played {
     pub failed: usize,
     /// Refusals that the kernel has counted.
     pub refusals: u64,
+    /// The ids of its instances.
+    pub instances: Vec<String>,
     /// More was mapped than may be touched.
     pub is_beyond: bool,
 }
@@ -73,43 +75,67 @@ impl Theatre<'_> {
         let cluster = (row.program == Program::Postgres).then(|| self.clusters.take(1));
         let mut played = Played { uid: pod.uid.clone(), ..Played::default() };
         let often = if run.number.is_multiple_of(2) { 1 } else { 1 + BACK_OFF.len() };
+        let mut after = After::Failed;
         for instance in 0..often {
             if let Some(wait) = instance.checked_sub(1).map(|before| BACK_OFF[before]) {
                 std::thread::park_timeout(wait);
             }
-            let id = id(&format!("{}{instance}f", pod.uid.replace('-', "")));
+            let id = instance_id(&pod, instance);
             let attempt = instance.try_into().expect("few");
             let container = self.kubepods.container(&pod, "main", &id, attempt);
-            let cluster = cluster.as_ref().map(|held| &held.things()[0]);
+            played.instances.push(id);
             let on = Stage { row, pod: &pod, container: &container };
-            let lives = match cluster {
+            after = match cluster.as_ref().map(|held| &held.things()[0]) {
                 Some(cluster) => on.server(cluster, &mut played),
                 None => on.program(self, &mut played),
             };
-            self.kubepods.unname(&pod, "main", &id);
-            if lives {
-                // It was there for a while, and its pod goes with it.
-                return self.gone(&pod, played);
+            // Only what failed is started again, as of a job.
+            if after != After::Failed {
+                break;
             }
         }
         drop((pages, cluster));
-        std::thread::park_timeout(AFTERWARDS);
+        if after != After::Lived {
+            std::thread::park_timeout(AFTERWARDS);
+        }
         drop(holder);
-        self.gone(&pod, played)
-    }
-
-    fn gone(&self, pod: &Pod, played: Played) -> Played {
-        self.kubepods.remove_logs(pod);
+        for id in &played.instances {
+            self.kubepods.unname(&pod, "main", id);
+        }
+        self.kubepods.remove_logs(&pod);
         played
     }
 
     fn holder(&self, pod: &Pod) -> (Tenant, Cgroup) {
-        let id = id(&format!("{}eee", pod.uid.replace('-', "")));
+        let id = instance_id(pod, 0xeee);
         let container = self.kubepods.container(pod, "holder", &id, 0);
         let mut tenant = Tenant::new(&container, "private");
         tenant.map(HELD);
         tenant.touch(HELD);
         (tenant, container)
+    }
+}
+
+fn instance_id(pod: &Pod, number: usize) -> String {
+    id(&format!("{}{number:x}f", pod.uid.replace('-', "")))
+}
+
+/// What became of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// It was there until its pod was deleted.
+    Lived,
+    Succeeded,
+    Failed,
+}
+
+impl After {
+    fn of(ended: Option<ExitStatus>) -> Self {
+        match ended {
+            None => Self::Lived,
+            Some(status) if status.success() => Self::Succeeded,
+            Some(_) => Self::Failed,
+        }
     }
 }
 
@@ -121,8 +147,8 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// Runs a program to its end, or for a while. Whether it lives on.
-    fn program(&self, theatre: &Theatre<'_>, played: &mut Played) -> bool {
+    /// Runs a program to its end, or for a while.
+    fn program(&self, theatre: &Theatre<'_>, played: &mut Played) -> After {
         let is_heavy = self.row.program.is_heavy();
         let core = is_heavy.then(|| theatre.cores.take(1));
         let command = self.row.program.command(self.row.end, &theatre.files);
@@ -149,7 +175,7 @@ impl Stage<'_> {
         let killed = self.killed(ended, &said, played);
         played.killed += killed;
         played.failed += usize::from(killed == 0 && ended.is_some_and(|status| !status.success()));
-        ended.is_none()
+        After::of(ended)
     }
 
     /// The processes of an instance that SIGBUS killed.
@@ -172,7 +198,7 @@ impl Stage<'_> {
     }
 
     /// The same of a server: `huge_pages=on`, or `try` where it is to live on.
-    fn server(&self, cluster: &Cluster, played: &mut Played) -> bool {
+    fn server(&self, cluster: &Cluster, played: &mut Played) -> After {
         let pages = if self.row.end == End::Ends { "huge_pages=on" } else { "huge_pages=try" };
         let settings = [&[pages], &SERVER[..]].concat();
         let mut server = Server::launch(cluster, self.container, &settings, Ipc::Shared);
@@ -190,7 +216,7 @@ impl Stage<'_> {
         played.failed += usize::from(ended.is_some() && !killed);
         drop(server);
         self.container.kill_all();
-        ended.is_none()
+        After::of(ended)
     }
 
     /// Reads what the kernel has counted, before anybody's end.

@@ -40,8 +40,11 @@ pub const USUAL: [Program; 11] = [
     Program::Initdb,
 ];
 
-/// Debian's.
-pub const MIMALLOC: &str = "/usr/lib/x86_64-linux-gnu/libmimalloc.so.2";
+/// Where Debian has it.
+pub fn mimalloc() -> PathBuf {
+    format!("/usr/lib/{}-linux-gnu/libmimalloc.so.2", std::env::consts::ARCH).into()
+}
+
 /// Of a server of 5 pages.
 pub const SERVER: [&str; 3] = ["shared_buffers=5MB", "max_connections=10", "max_wal_senders=0"];
 
@@ -99,7 +102,7 @@ impl Program {
             Self::Read => ours("read", self.pages()),
             Self::Populate => ours("populate", self.pages()),
             Self::Php => php(seconds),
-            Self::Mimalloc => mimalloc(seconds),
+            Self::Mimalloc => with_mimalloc(seconds),
             Self::Java => java(seconds, files),
             Self::Initdb => initdb(seconds, files),
             Self::Postgres => unreachable!("it has a data directory"),
@@ -123,9 +126,9 @@ fn php(seconds: u64) -> Command {
 }
 
 /// Any program does that it is preloaded into.
-fn mimalloc(seconds: u64) -> Command {
+fn with_mimalloc(seconds: u64) -> Command {
     let mut command = Command::new("/usr/bin/python3");
-    command.env("LD_PRELOAD", MIMALLOC).env("MIMALLOC_LARGE_OS_PAGES", "1");
+    command.env("LD_PRELOAD", mimalloc()).env("MIMALLOC_LARGE_OS_PAGES", "1");
     let script = format!(
         "import time; held = [0] * 300000; print('done', flush=True); time.sleep({seconds})"
     );
