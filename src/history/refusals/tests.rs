@@ -14,6 +14,7 @@ struct Story {
     apart: Duration,
     at_refusal: Option<u64>,
     limit: u64,
+    given_back: u64,
 }
 
 impl Story {
@@ -22,7 +23,14 @@ impl Story {
     }
 
     fn with_polls(apart: Duration) -> Self {
-        Self { watch: Watch::new(true), now: Duration::ZERO, apart, at_refusal: None, limit: 0 }
+        Self {
+            watch: Watch::new(true),
+            now: Duration::ZERO,
+            apart,
+            at_refusal: None,
+            limit: 0,
+            given_back: 0,
+        }
     }
 
     /// A poll: pages used, pages of room, the counters.
@@ -54,7 +62,14 @@ impl Story {
         let at_refusal = self.at_refusal.take().map(|used: u64| {
             let usage = Reading::Present(Bytes(used * PAGE));
             let left = self.limit.saturating_sub(used);
-            Chain { usage, reserved: usage, room: Room::Bytes(Bytes(left * PAGE)), ..chain }
+            let room = Room::Bytes(Bytes(left * PAGE));
+            Chain {
+                usage,
+                reserved: usage,
+                room,
+                given_back: Bytes(self.given_back * PAGE),
+                ..chain
+            }
         });
         self.take_in(&hugetlb, chain, at_refusal, now)
     }
@@ -97,6 +112,40 @@ fn without_a_reservation_limit_only_touches_are_refused() {
     story.poll(10, 5, v2(0), false);
     assert_eq!(story.poll(10, 5, v2(3), false), (3, 0, 0));
     assert_eq!(story.watch.fault.expect("the last").at, Duration::from_secs(4));
+}
+
+#[test]
+fn a_touch_that_is_refused_and_costs_nobody_his_pages_need_not_have_killed() {
+    let mut populate = Story::begin();
+    populate.poll(10, 0, v2(0), false);
+    for _ in 0..2 {
+        assert_eq!(populate.poll(10, 0, v2(1), false), (0, 0, 0), "they may come back yet");
+    }
+    assert_eq!(populate.poll(10, 0, v2(1), false), (0, 0, 1), "an error was the answer, perhaps");
+    let mut killed = Story::begin();
+    killed.poll(10, 0, v2(0), false);
+    killed.poll(10, 0, v2(1), false);
+    assert_eq!(killed.poll(9, 1, v2(1), false), (1, 0, 0), "a page is back");
+    let mut gone = Story::begin();
+    gone.poll(10, 0, v2(0), false);
+    gone.poll(10, 0, v2(1), false);
+    gone.watch.end();
+    assert_eq!(gone.told(), (1, 0, 0));
+}
+
+#[test]
+fn what_the_node_has_back_a_moment_later_was_held_by_whoever_was_refused() {
+    // Fifty pages fill the limit; thirty do not, and may be another's.
+    for (given_back, told) in [(50, (1, 0, 0)), (30, (0, 0, 1)), (0, (0, 1, 0))] {
+        let mut story = Story::begin();
+        story.poll(0, 50, v2(0), true);
+        story.given_back = given_back;
+        story.heard_at(0, 50);
+        for _ in 0..3 {
+            story.poll(0, 50, v2(1), true);
+        }
+        assert_eq!(story.told(), told, "{given_back}");
+    }
 }
 
 #[test]
