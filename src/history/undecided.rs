@@ -26,6 +26,8 @@ pub(super) struct Undecided {
     /// When the first of them was seen.
     since: Duration,
     used_before: Bytes,
+    /// Whether more was mapped than may be touched already before them.
+    was_short: bool,
     seen: Seen,
     /// Whether the peak that the kernel keeps shows that there was room.
     is_proved: bool,
@@ -86,6 +88,7 @@ impl Undecided {
             polls_left: POLLS_TO_FALL,
             since: last.at,
             used_before: before.and_then(|before| before.usage.present()).unwrap_or_default(),
+            was_short: before.is_some_and(|before| before.is_short),
             seen: Seen {
                 is_known: true,
                 held: false,
@@ -151,7 +154,9 @@ impl Undecided {
         self.observe(now);
         let is_over = self.polls_left == 0 && at.saturating_sub(self.since) >= TIME_TO_FALL;
         self.polls_left = self.polls_left.saturating_sub(1);
-        let was_fault = self.has_fallen(now.usage, now.reserved);
+        // Of what was mapped beyond the limit, the next touch is refused once the limit is reached.
+        let is_foretold = self.was_short && self.seen.full.is_some();
+        let was_fault = is_foretold || self.has_fallen(now.usage, now.reserved);
         if was_fault { Some(Kind::Fault) } else { is_over.then(|| self.unless_fault()) }
     }
 
