@@ -20,12 +20,14 @@ pub struct Said {
     pub severity: String,
 }
 
+/// A finding's last sentence, and the largest of each of its figures.
+pub type OfNode = (String, BTreeMap<String, u64>);
+
 /// What was heard so far.
 #[derive(Debug, Default)]
 pub struct Heard {
     of_pods: Mutex<BTreeMap<String, BTreeMap<Said, String>>>,
-    /// Of the node, with the largest of each figure.
-    of_node: Mutex<BTreeMap<Said, (String, BTreeMap<String, u64>)>>,
+    of_node: Mutex<BTreeMap<Said, OfNode>>,
     enough: AtomicBool,
 }
 
@@ -82,7 +84,7 @@ impl Heard {
     }
 
     /// What was said of the node.
-    pub fn of_node(&self) -> BTreeMap<Said, (String, BTreeMap<String, u64>)> {
+    pub fn of_node(&self) -> BTreeMap<Said, OfNode> {
         self.of_node.lock().expect("what was heard").clone()
     }
 

@@ -29,7 +29,7 @@ pub fn judge(lab: &Lab, played: &[(Run, Played)], heard: &Heard) {
     let mut wrong = Vec::new();
     let node = heard.of_node();
     let for_the_node = node.iter().find(|(said, _)| said.finding == FOR_THE_NODE);
-    let (mut harmless, mut warned, mut left_out) = (0, Vec::new(), 0);
+    let (mut harmless, mut warned, mut left_out) = (0, Vec::new(), BTreeMap::new());
     for (run, played) in played {
         let said = heard.of(&played.uid);
         let counts = kinds.entry(run.row.kind()).or_default();
@@ -42,8 +42,8 @@ pub fn judge(lab: &Lab, played: &[(Run, Played)], heard: &Heard) {
         let is_counted = for_the_node.is_some() && is_countable(run);
         wrong.extend(wrongs(run, played, &said, is_counted));
         let is_harmless = played.killed == 0 && played.failed == 0 && !played.is_beyond;
-        if is_harmless && untellable(run).is_some() {
-            left_out += 1;
+        if let Some(why) = untellable(run).filter(|_| is_harmless) {
+            *left_out.entry((run.row.program, why)).or_insert(0) += 1;
         } else if is_harmless {
             harmless += 1;
             if said.keys().any(|said| said.severity == "warning") {
@@ -62,12 +62,11 @@ pub fn judge(lab: &Lab, played: &[(Run, Played)], heard: &Heard) {
     }
     evidence::tell(
         SECTION,
-        format!(
-            "{}: {} of {harmless} harmless runs were warned of ({left_out} left out, of rows that can't be told)",
-            lab.phase,
-            warned.len()
-        ),
+        format!("{}: {} of {harmless} harmless runs were warned of", lab.phase, warned.len()),
     );
+    for ((program, why), runs) in left_out {
+        evidence::tell(SECTION, format!("{}: {program}, {runs} runs, left out: {why}", lab.phase));
+    }
     if warned.len() * SHARE >= harmless.max(1) {
         wrong.push(format!("{} of {harmless} harmless runs were warned of:", warned.len()));
         wrong.extend(warned);
@@ -95,7 +94,7 @@ fn wrongs(
     if played.killed == 0 && critical("faults-refused") && untellable(run).is_none() {
         wrong.push("told of a kill that was none");
     }
-    if played.failed == 0 && critical("mapping-refused") {
+    if played.failed + played.killed == 0 && critical("mapping-refused") {
         wrong.push("told of a container that ends for want of pages, and none did");
     }
     let will_crash = critical("will-crash");
@@ -113,12 +112,8 @@ fn is_countable(run: &Run) -> bool {
 /// Why the kernel's figures can't tell what became of a row, if so.
 fn untellable(run: &Run) -> Option<&'static str> {
     use super::program::Program::{Populate, Read};
-    match (run.row.program, run.row.reservation) {
-        (Read | Populate, Reservation::Unset | Reservation::Equal) => Some(
-            "a page refused to the kernel's own access is counted as one refused to the process",
-        ),
-        _ => None,
-    }
+    let why = "a page refused to the kernel's own access is counted as one refused to the process";
+    matches!(run.row.program, Read | Populate).then_some(why)
 }
 
 fn describe(run: &Run, played: &Played, said: &BTreeMap<Said, String>) -> String {

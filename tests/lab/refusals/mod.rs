@@ -49,7 +49,7 @@ fn the_table(lab: &Lab) {
         programs.push(Program::Java);
     }
     let rows = row::product(&programs);
-    let rows = if lab.phase == Phase::V1 { row::pairwise(rows) } else { rows };
+    let rows = if lab.phase == Phase::V1 { row::pairwise(&rows) } else { rows };
     let kubepods = Kubepods::new(lab, Driver::Cgroupfs);
     let is_short = lab.phase == Phase::V1 && !evidence::is_long();
     let runs = if is_short { RUNS / 2 } else { RUNS };

@@ -126,7 +126,7 @@ pub fn product(programs: &[Program]) -> Vec<Row> {
 }
 
 /// So many of the rows that every two values that go together in one do so here.
-pub fn pairwise(rows: Vec<Row>) -> Vec<Row> {
+pub fn pairwise(rows: &[Row]) -> Vec<Row> {
     let pairs = |row: &Row| {
         let values = row.values();
         let places = (0..values.len()).flat_map(|one| (0..one).map(move |other| (one, other)));

@@ -104,7 +104,7 @@ impl Home {
 const USAGE: [&str; 2] = ["hugetlb.2MB.current", "hugetlb.2MB.usage_in_bytes"];
 const RESERVED: [&str; 2] = ["hugetlb.2MB.rsvd.current", "hugetlb.2MB.rsvd.usage_in_bytes"];
 
-fn since(began: SystemTime) -> Duration {
+pub(super) fn since(began: SystemTime) -> Duration {
     began.elapsed().expect("time goes on")
 }
 
