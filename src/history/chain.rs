@@ -19,6 +19,8 @@ pub(super) struct Chain {
     /// The least that a fault limit leaves to touch, and that a reservation limit leaves to map.
     pub(super) room: Room,
     pub(super) reservation_room: Room,
+    /// At a refusal: what was in use on the node then and is not now.
+    pub(super) given_back: Bytes,
     /// Whether more is mapped than may be touched on any level, so that some touch to come will be refused.
     pub(super) is_short: bool,
     /// Whether any reservation limit here, above or below is finite, or unknown: then a refusal may be that
@@ -79,6 +81,9 @@ impl Chains {
                 let above =
                     all.place(snapshot, cgroup, hugetlb).and_then(|place| all.chains.get(place));
                 let own = Chain::own(hugetlb, held(index, hugetlb));
+                let now = hugetlb.usage.present();
+                let given_back = own.usage.present().zip(now).map(|(then, now)| then.less(now));
+                let own = Chain { given_back: given_back.unwrap_or_default(), ..own };
                 let chain = above.map_or(own, |above| own.below(above, is_in_pod));
                 all.chains.push(chain);
             }
@@ -142,6 +147,7 @@ impl Chain {
             limit: hugetlb.limit,
             room: Room::of(hugetlb.limit, usage),
             reservation_room: Room::of(hugetlb.reservation_limit, reserved),
+            given_back: Bytes::ZERO,
             is_short: limit.is_some_and(|limit| reserved.present() > Some(limit)),
             may_refuse_mappings: match hugetlb.reservation_limit {
                 Reading::Present(limit) => limit.finite().is_some(),
@@ -155,6 +161,7 @@ impl Chain {
     fn below(mut self, above: &Self, is_in_pod: bool) -> Self {
         self.limited_by(above);
         self.may_refuse_mappings |= above.may_refuse_mappings;
+        self.given_back = self.given_back.max(above.given_back);
         if is_in_pod {
             self.held = self.held.max(above.held);
         }

@@ -271,6 +271,7 @@ impl History {
             first_seen: seen.at,
             sizes: BySize::new(),
             seen,
+            ended: Duration::ZERO,
             pod_refused: Vec::new(),
         });
         record.seen = seen;

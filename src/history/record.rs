@@ -32,6 +32,8 @@ pub(super) struct InstanceRecord {
     pub(super) first_seen: Duration,
     pub(super) sizes: BySize<Record>,
     pub(super) seen: Seen,
+    /// Of one that is gone: when that was found. Whoever does not change is not looked at in every poll.
+    pub(super) ended: Duration,
     /// Of one that is gone: when its pod was refused mappings while it was there, where pods are counted apart (v1).
     pub(super) pod_refused: Vec<(PageSize, Duration)>,
 }
@@ -154,7 +156,7 @@ impl Record {
         }
     }
 
-    /// What an instance leaves behind that was last seen then; on v1 its pod may have counted what it was refused.
+    /// What an instance leaves behind that was found gone then; on v1 its pod may have counted what it was refused.
     pub(super) fn left(&self, ended: Duration, pod_refused: Option<Duration>) -> Tally {
         let mut record = self.clone();
         record.watch.end();

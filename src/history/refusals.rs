@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::chain::Chain;
 use super::counter::{Counter, Growth};
 use super::loops::RefusedEnds;
-use super::undecided::{Kind, Undecided};
+use super::undecided::{Kind, Known, Undecided};
 use crate::snapshot::{Failures, Hugetlb, Limit, Reading};
 use crate::units::Bytes;
 
@@ -124,9 +124,9 @@ impl Watch {
                 self.explain(figures.explained);
                 let growth = self.unexplained(growth);
                 if chain.may_refuse_mappings {
-                    self.wonder(growth, figures, fault);
+                    self.wonder(growth, figures, fault, false);
                 } else {
-                    self.add_faults(growth.by, growth.now.then_some(fault));
+                    self.add_touches(growth, figures, fault);
                 }
             }
             Failures::V2 { .. } => {}
@@ -134,12 +134,12 @@ impl Watch {
                 if let Reading::Present(raw) = faults {
                     let growth = self.first.count(raw);
                     new += self.note(growth, now);
-                    self.add_faults(growth.by, growth.now.then_some(fault));
+                    self.add_touches(growth, figures, fault);
                 }
                 if let Reading::Present(raw) = reservations {
                     let growth = self.second.count(raw);
                     new += self.note(growth, now);
-                    self.wonder(growth, figures, fault);
+                    self.wonder(growth, figures, fault, false);
                 }
             }
         }
@@ -200,8 +200,20 @@ impl Watch {
         Growth { by: growth.by - explained, ..growth }
     }
 
+    /// Touches that were refused. Whoever is killed gives back what he held; where all is still held, an error may have been
+    /// the answer (MADV_POPULATE_WRITE, read(2)).
+    fn add_touches(&mut self, growth: Growth, figures: &Figures<'_>, fault: Fault) {
+        let chain = &figures.chain;
+        let is_full = chain.room.lacks(figures.hugetlb.page_size.bytes()) && chain.usage.is_some();
+        if growth.now && is_full {
+            self.wonder(growth, figures, fault, true);
+        } else {
+            self.add_faults(growth.by, growth.now.then_some(fault));
+        }
+    }
+
     /// Refusals of one kind or the other.
-    fn wonder(&mut self, growth: Growth, figures: &Figures<'_>, fault: Fault) {
+    fn wonder(&mut self, growth: Growth, figures: &Figures<'_>, fault: Fault, is_touch: bool) {
         if growth.by == 0 {
             return;
         }
@@ -219,8 +231,8 @@ impl Watch {
         // v1 counts where the limit is, whoever lives below it.
         let is_v1 = matches!(figures.hugetlb.failures, Failures::V1 { .. });
         let is_unseen = figures.is_pod && (figures.is_deserted || !is_v1);
-        undecided.add(growth.by, fault, is_proved, is_unseen);
-        figures.at_refusal.iter().for_each(|at| undecided.observe(at));
+        undecided.add(growth.by, fault, Known { is_proved, is_touch, is_unseen });
+        figures.at_refusal.iter().for_each(|then| undecided.observe_then(then, &figures.chain));
         if let Some(peak) = peak.filter(|peak| self.peak.is_some_and(|before| *peak > before)) {
             undecided.observe(&at_peak(figures, peak));
         }

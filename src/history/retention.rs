@@ -28,6 +28,7 @@ impl History {
         let gone = self.instances.extract_if(|_, instance| instance.seen.poll != polls);
         for (id, mut instance) in gone {
             instance.pod_refused = refused_to_pod(&self.pods, &instance);
+            instance.ended = self.now;
             let past = self.past.entry(instance.past_key()).or_default();
             past.died = self.now;
             past.bury(id, instance);
@@ -62,7 +63,7 @@ impl History {
     pub(super) fn dead_await_names(&self) -> bool {
         let nameless = self.past.iter().filter(|(key, _)| key.is_nameless());
         let mut gone = nameless.flat_map(|(_, past)| past.recent.iter());
-        gone.any(|(_, it)| self.now.saturating_sub(it.seen.at) < self.retention.hold_back)
+        gone.any(|(_, it)| self.now.saturating_sub(it.ended) < self.retention.hold_back)
     }
 
     /// A container that is back was not dead: its parent could not be listed, or one of its files not be read.
@@ -174,7 +175,7 @@ impl PastRecord {
 /// Adds what an instance that is gone leaves behind.
 fn add(sizes: &mut BTreeMap<PageSize, Tally>, instance: &InstanceRecord) {
     for (page_size, record) in instance.sizes.iter() {
-        let left = record.left(instance.seen.at, instance.pod_refused(page_size));
+        let left = record.left(instance.ended, instance.pod_refused(page_size));
         let tally = sizes.entry(page_size).or_default();
         *tally = tally.with(left);
     }

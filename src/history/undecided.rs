@@ -26,9 +26,15 @@ pub(super) struct Undecided {
     /// When the first of them was seen.
     since: Duration,
     used_before: Bytes,
+    /// Whether more was mapped than may be touched already before them.
+    was_short: bool,
     seen: Seen,
     /// Whether the peak that the kernel keeps shows that there was room.
     is_proved: bool,
+    /// Whether they were touches for certain, which need not have killed.
+    is_touch: bool,
+    /// What was in use on the node when they were heard of, and was not a moment later.
+    given_back: Bytes,
     /// Whether those who were refused were gone before they were seen.
     pub(super) is_unseen: bool,
 }
@@ -52,6 +58,17 @@ struct Seen {
     room: Room,
 }
 
+/// What is known of refusals as they are counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    /// That they were mappings.
+    pub(super) is_proved: bool,
+    /// That they were touches.
+    pub(super) is_touch: bool,
+    /// That those who asked are gone already.
+    pub(super) is_unseen: bool,
+}
+
 /// What a refusal was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -71,6 +88,7 @@ impl Undecided {
             polls_left: POLLS_TO_FALL,
             since: last.at,
             used_before: before.and_then(|before| before.usage.present()).unwrap_or_default(),
+            was_short: before.is_some_and(|before| before.is_short),
             seen: Seen {
                 is_known: true,
                 held: false,
@@ -82,18 +100,34 @@ impl Undecided {
                 room: Room::Unlimited,
             },
             is_proved: true,
+            is_touch: false,
+            given_back: Bytes::ZERO,
             is_unseen: true,
         };
         before.into_iter().for_each(|before| new.observe(before));
         new
     }
 
-    /// More of them; whether it is proved that they were mappings, and whether those who asked are gone already.
-    pub(super) fn add(&mut self, count: u64, last: Fault, is_proved: bool, is_unseen: bool) {
+    /// More of them.
+    pub(super) fn add(&mut self, count: u64, last: Fault, known: Known) {
         self.count = self.count.saturating_add(count);
         self.last = last;
-        self.is_proved &= is_proved;
-        self.is_unseen &= is_unseen;
+        self.is_proved &= known.is_proved;
+        self.is_touch |= known.is_touch;
+        self.is_unseen &= known.is_unseen;
+    }
+
+    /// Takes in what was held when they were heard of, and what is held now.
+    pub(super) fn observe_then(&mut self, then: &Chain, now: &Chain) {
+        self.observe(then);
+        self.given_back = self.given_back.max(then.given_back);
+        // As much as would have filled it was in use then, and is not any more.
+        if let (Room::Bytes(left), Some(used)) = (now.room, now.usage.present()) {
+            let fills = then.given_back <= left && then.given_back.0 + self.page.0 > left.0;
+            if fills && then.given_back >= self.page {
+                self.seen.full = self.seen.full.max(Some(Bytes(used.0 + then.given_back.0)));
+            }
+        }
     }
 
     /// Takes in what was held at some moment around them.
@@ -120,19 +154,17 @@ impl Undecided {
         self.observe(now);
         let is_over = self.polls_left == 0 && at.saturating_sub(self.since) >= TIME_TO_FALL;
         self.polls_left = self.polls_left.saturating_sub(1);
-        if self.was_fault(now) { Some(Kind::Fault) } else { is_over.then(|| self.unless_fault()) }
+        // Of what was mapped beyond the limit, the next touch is refused once the limit is reached.
+        let is_foretold = self.was_short && self.seen.full.is_some();
+        let was_fault = is_foretold || self.has_fallen(now.usage, now.reserved);
+        if was_fault { Some(Kind::Fault) } else { is_over.then(|| self.unless_fault()) }
     }
 
     /// What they were, when the cgroup is gone and with it whatever it held.
     pub(super) fn end(&self) -> Kind {
         let gone = Reading::Present(Bytes::ZERO);
-        if self.has_fallen(gone, gone) { Kind::Fault } else { self.unless_fault() }
-    }
-
-    fn was_fault(&self, now: &Chain) -> bool {
-        // Of what was mapped beyond the limit, a touch was refused as soon as the limit was reached.
-        let reached = self.seen.short.is_some() && self.seen.full.is_some();
-        reached || self.has_fallen(now.usage, now.reserved)
+        let was_fault = self.is_touch || self.has_fallen(gone, gone);
+        if was_fault { Kind::Fault } else { self.unless_fault() }
     }
 
     /// Whether somebody has given back so much that he was killed.
@@ -150,7 +182,7 @@ impl Undecided {
     fn unless_fault(&self) -> Kind {
         let Seen { is_known, held, any_held, is_granted, most_used, room, .. } = self.seen;
         let is_roomy = room.has(self.page) && room.has(Bytes(most_used.0 + 1));
-        if !is_known {
+        if !is_known || self.is_touch || self.given_back >= self.page {
             Kind::Ambiguous
         } else if !is_granted && !held {
             Kind::Ungranted

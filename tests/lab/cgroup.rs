@@ -59,6 +59,11 @@ impl Cgroup {
         self.set("2MB.rsvd", pages << 21);
     }
 
+    /// The same where it may be refused: what is mapped is not taken away.
+    pub fn try_reservation_limit(&self, pages: u64) -> cgroups_rs::fs::error::Result<()> {
+        self.controller.set_limit_in_bytes("2MB.rsvd", pages << 21)
+    }
+
     /// Writes a limit in bytes.
     pub fn set(&self, size: &str, bytes: u64) {
         self.controller.set_limit_in_bytes(size, bytes).expect("a limit");

@@ -59,6 +59,11 @@ impl<'a> Kubepods<'a> {
         Self { lab, driver, logs, tiers: tiers.into() }
     }
 
+    /// Where it is.
+    pub fn lab(&self) -> &'a Lab {
+        self.lab
+    }
+
     /// A pod that may touch so many pages of 2 MiB, and none of any other size.
     pub fn pod(&self, name: &str, limit: u64) -> Pod {
         let pod = self.pod_in(self.tiers.last().map_or("", |(path, _)| path), name);

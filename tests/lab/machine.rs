@@ -16,7 +16,9 @@ use testkit::mounts::{give_back, have_own_mounts, mount_at, mount_v1};
 use crate::Lab;
 use crate::cgroup::remove_all;
 use crate::deadline::Deadline;
+use crate::evidence;
 use crate::postgres;
+use crate::refusals;
 
 const CGROUP: &str = "/sys/fs/cgroup";
 
@@ -60,11 +62,7 @@ pub fn missing() -> Option<String> {
     if !pool::is_there() {
         return Some("huge pages of 2 MiB".to_owned());
     }
-    let on_path = |program: &str| {
-        let paths = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&paths).any(|directory| directory.join(program).exists())
-    };
-    let programs = [
+    let mut programs = vec![
         "prometheus",
         "promtool",
         "prometheus-alertmanager",
@@ -74,11 +72,23 @@ pub fn missing() -> Option<String> {
         "setpriv",
         "unshare",
         "ipcrm",
+        "php",
     ];
+    if evidence::is_long() {
+        programs.extend(["java", "javac"]);
+    }
     let missing = programs.into_iter().find(|program| !on_path(program));
+    let mimalloc = || (!refusals::mimalloc().exists()).then_some("libmimalloc2.0");
     missing
+        .or_else(mimalloc)
         .or_else(|| postgres::PROGRAMS.into_iter().find(|name| postgres::program(name).is_none()))
         .map(str::to_owned)
+}
+
+/// Whether that program is to be had.
+pub fn on_path(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|directory| directory.join(program).exists())
 }
 
 /// The machine while the lab has it.

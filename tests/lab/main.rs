@@ -1,7 +1,7 @@
 //! The lab: the agent against the real kernel, with real huge pages, cgroups, runtimes and Prometheus.
 //!
 //! It needs root, CONFIG_CGROUP_HUGETLB, memory for 500 huge pages, and from Debian prometheus,
-//! prometheus-alertmanager, runc, crun, buildah and postgresql-15.
+//! prometheus-alertmanager, runc, crun, buildah, postgresql-15, php-cli and libmimalloc2.0; with `HUGETLB_LAB=long` a JDK.
 //! What it lacks is shown as ignored with the reason; with `HUGETLB_LAB=require` that is a failure. One thread:
 //! the pool is the machine's. Everything is put back, also after a failure; what a killed run left, the next
 //! undoes.
@@ -26,6 +26,7 @@ mod machine;
 mod monitoring;
 mod picture;
 mod postgres;
+mod refusals;
 mod sampler;
 mod scenarios;
 mod tenant;

@@ -84,6 +84,11 @@ impl<'a> Server<'a> {
         });
     }
 
+    /// How it has ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.server.ended().expect("its status")
+    }
+
     /// Waits until it has ended by itself.
     pub fn wait_until_ended(&mut self) -> ExitStatus {
         wait_for("PostgreSQL to end", || self.server.ended().expect("its status"))

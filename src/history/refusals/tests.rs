@@ -14,6 +14,7 @@ struct Story {
     apart: Duration,
     at_refusal: Option<u64>,
     limit: u64,
+    given_back: u64,
 }
 
 impl Story {
@@ -22,7 +23,14 @@ impl Story {
     }
 
     fn with_polls(apart: Duration) -> Self {
-        Self { watch: Watch::new(true), now: Duration::ZERO, apart, at_refusal: None, limit: 0 }
+        Self {
+            watch: Watch::new(true),
+            now: Duration::ZERO,
+            apart,
+            at_refusal: None,
+            limit: 0,
+            given_back: 0,
+        }
     }
 
     /// A poll: pages used, pages of room, the counters.
@@ -54,7 +62,14 @@ impl Story {
         let at_refusal = self.at_refusal.take().map(|used: u64| {
             let usage = Reading::Present(Bytes(used * PAGE));
             let left = self.limit.saturating_sub(used);
-            Chain { usage, reserved: usage, room: Room::Bytes(Bytes(left * PAGE)), ..chain }
+            let room = Room::Bytes(Bytes(left * PAGE));
+            Chain {
+                usage,
+                reserved: usage,
+                room,
+                given_back: Bytes(self.given_back * PAGE),
+                ..chain
+            }
         });
         self.take_in(&hugetlb, chain, at_refusal, now)
     }
@@ -161,79 +176,6 @@ fn where_nothing_was_held_a_mapping_was_refused() {
 }
 
 #[test]
-fn a_limit_that_was_reached_when_it_was_heard_of_and_is_not_any_more_refused_a_touch() {
-    // A child that copies its parent's 40 pages is killed at a limit of 50, and gives its ten back.
-    let mut fork = Story::begin();
-    fork.poll(40, 10, v2(0), true);
-    fork.heard_at(50, 50);
-    assert_eq!(fork.poll(40, 10, v2(1), true), (1, 0, 0));
-    // Whoever comes and goes between two polls was never seen with a page.
-    let mut short = Story::begin();
-    short.poll(0, 50, v2(0), true);
-    short.heard_at(50, 50);
-    assert_eq!(short.poll(0, 50, v2(1), true), (1, 0, 0));
-    // Seen too late, when some pages are back, it is not called harmless.
-    let mut late = Story::begin();
-    late.poll(0, 50, v2(0), true);
-    late.heard_at(30, 50);
-    for _ in 0..3 {
-        late.poll(0, 50, v2(1), true);
-    }
-    assert_eq!(late.told(), (0, 0, 1));
-}
-
-#[test]
-fn what_is_refused_to_who_has_mapped_too_much_is_a_touch() {
-    // The limit was set to 0 under a pod that has mapped six pages and touched none.
-    let figures = |mapped: u64, count| Hugetlb {
-        failures: v2(count),
-        usage: Reading::Present(Bytes(0)),
-        reserved: Reading::Present(Bytes(mapped * PAGE)),
-        limit: Reading::Present(Limit::At(Bytes(0))),
-        reservation_limit: Reading::Present(Limit::At(Bytes(8 * PAGE))),
-        ..hugetlb(0, 0)
-    };
-    let mut story = Story::begin();
-    for (second, mapped, count, told) in [(2, 6, 0, (0, 0, 0)), (4, 0, 1, (1, 0, 0))] {
-        let (hugetlb, since_start) = (figures(mapped, count), Duration::from_secs(second));
-        let chain = Chain::own(&hugetlb, (hugetlb.usage, hugetlb.reserved));
-        let now = Now { wall: SystemTime::UNIX_EPOCH + since_start, since_start };
-        assert_eq!(story.take_in(&hugetlb, chain, None, now), told);
-    }
-}
-
-#[test]
-fn v1_keeps_the_peak_that_tells_whether_the_limit_was_reached() {
-    let figures = |used: u64, peak: u64, count| Hugetlb {
-        failures: v1(0, count),
-        usage: Reading::Present(Bytes(used * PAGE)),
-        reserved: Reading::Present(Bytes(used * PAGE)),
-        limit: Reading::Present(Limit::At(Bytes(50 * PAGE))),
-        reservation_limit: Reading::Present(Limit::At(Bytes(50 * PAGE))),
-        max_usage: Reading::Present(Bytes(peak * PAGE)),
-        ..hugetlb(0, 0)
-    };
-    for (before, after, told) in [
-        ((40, 40), (40, 40), (0, 1, 0)),
-        ((40, 40), (40, 50), (1, 0, 0)),
-        ((0, 0), (0, 50), (1, 0, 0)),
-        ((40, 50), (40, 50), (0, 0, 1)),
-    ] {
-        let mut story = Story::begin();
-        for (poll, (used, peak), count) in
-            [(1, before, 0), (2, after, 1), (3, after, 1), (4, after, 1)]
-        {
-            let (hugetlb, since_start) =
-                (figures(used, peak, count), Duration::from_secs(2 * poll));
-            let chain = Chain::own(&hugetlb, (hugetlb.usage, hugetlb.reserved));
-            let now = Now { wall: SystemTime::UNIX_EPOCH + since_start, since_start };
-            story.take_in(&hugetlb, chain, None, now);
-        }
-        assert_eq!(story.told(), told, "{before:?} {after:?}");
-    }
-}
-
-#[test]
 fn without_room_or_without_knowing_it_may_be_either() {
     for rooms in [[0, 1], [1, 0]] {
         let mut story = Story::begin();
@@ -320,3 +262,5 @@ fn refusals_without_end_are_decided_all_the_same() {
     let (_, _, ambiguous) = told.last().copied().unwrap_or_default();
     assert!(ambiguous >= 25, "{told:?}");
 }
+
+mod moments;

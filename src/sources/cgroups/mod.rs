@@ -28,11 +28,13 @@
 //! 2. The directories of those, and of whatever is found new below them ([`discover`]).
 //! 3. Whole, which is all files of all page sizes ([`read`]): the new; those that a notification was about; those of which a
 //!    figure failed at the last poll; and those whose turn it is. Every cgroup has its turn every 54 s ([`tree`]).
-//! 4. The counters: `events` of the outermost cgroups, and below each that moved those of its children, and so on.
+//! 4. The counters: `events` of the outermost cgroups, and below each that moved those of its children, and so on. What is
+//!    held there is read at once, and told with the snapshot ([`AtRefusal`]): whoever is killed gives it back soon. Woken by a
+//!    refusal, the agent asks for this before it polls, and what the outermost hold is the first thing that is read.
 //! 5. Usage and reservation of the outermost cgroups; below each that is in use, or was until this poll, those of its children
 //!    in use; and where something is left over between its figure and their sum, those of all its children. A parent is read
 //!    before its children.
-//! 6. On v1, `failcnt` wherever a limit is finite and the pool may have a page.
+//! 6. On v1, `failcnt` wherever a limit is finite and the pool may have a page, and the peak where it moved.
 //! 7. On a machine with several NUMA nodes, which of them containers are bound to ([`cpuset`]).
 //!
 //! So a poll in which nothing happens reads three files of each outermost cgroup and size, two of each cgroup in use, and one
@@ -192,10 +194,11 @@ impl Cgroups {
     /// what the probe is refused there is no news.
     pub(super) fn heed_refusals(&mut self, files: &mut KernelFiles) -> bool {
         let (Some(Ok(watch)), Some(tree)) = (&mut self.watch, &mut self.tree) else { return false };
-        watch.take_refusals();
         let mut problems = Problems::default();
         let (now, pools, problems) = (Duration::ZERO, &[][..], &mut problems);
         let mut round = Round { tree, now, pools, files, problems, watch: Some(watch) };
+        round.note_all_held();
+        round.watch.iter_mut().for_each(|watch| watch.take_refusals());
         let refused = round.follow_refusals();
         refused.into_iter().any(|id| !self.shown.is_ours(tree, id))
     }

@@ -30,20 +30,20 @@ const SECTION: Section = Section { title: "The incident", scenarios: "incident::
 const INTERVAL: Duration = Duration::from_secs(5);
 /// ...this, after the server was started.
 const PROMPT: Duration = Duration::from_secs(20);
-const LATE: Duration = Duration::from_secs(60);
+pub(super) const LATE: Duration = Duration::from_secs(60);
 /// Tables of 60 MB: more than the limit holds, less than the buffers.
 const TABLES: usize = 4;
 
 /// An agent as it is shipped, and those it tells.
-struct Watch {
-    _agent: Agent,
+pub(super) struct Watch {
+    agent: Agent,
     prometheus: Prometheus,
     pager: Pager,
     _alertmanager: Alertmanager,
 }
 
 impl Watch {
-    fn over(kubepods: &Kubepods<'_>) -> Self {
+    pub(super) fn over(kubepods: &Kubepods<'_>) -> Self {
         let agent = kubepods.agent(&["--poll.interval=2s", "--probe.target=scratch"]);
         let pager = Pager::new();
         let alertmanager = Alertmanager::paging(&pager);
@@ -51,17 +51,21 @@ impl Watch {
         let prometheus = Prometheus::alerting(agent.address(), &alerting);
         // What is said from now on is said of what happens from now on.
         prometheus.query("tenant:hugetlb_finding:max or hugetlb_exporter_build_info");
-        Self { _agent: agent, prometheus, pager, _alertmanager: alertmanager }
+        Self { agent, prometheus, pager, _alertmanager: alertmanager }
     }
 
     /// All that woke somebody.
-    fn pages(&self) -> Vec<Message> {
+    pub(super) fn pages(&self) -> Vec<Message> {
         let received = self.pager.received().into_iter();
         received.filter(|message| message.receiver == Receiver::Pager).collect()
     }
 
-    fn page_about(&self, pod: &str) -> Message {
-        self.pager.wait_for("HugetlbWillCrash", pod, LATE)
+    pub(super) fn page_about(&self, alert: &str, pod: &str) -> Message {
+        self.pager.wait_for(alert, pod, LATE)
+    }
+
+    pub(super) fn agent(&self) -> &Agent {
+        &self.agent
     }
 
     /// Waits until a page about something that began then would have come.
@@ -100,7 +104,7 @@ impl Home {
 const USAGE: [&str; 2] = ["hugetlb.2MB.current", "hugetlb.2MB.usage_in_bytes"];
 const RESERVED: [&str; 2] = ["hugetlb.2MB.rsvd.current", "hugetlb.2MB.rsvd.usage_in_bytes"];
 
-fn since(began: SystemTime) -> Duration {
+pub(super) fn since(began: SystemTime) -> Duration {
     began.elapsed().expect("time goes on")
 }
 
@@ -136,7 +140,7 @@ fn incident(lab: &Lab) -> Timeline {
     let touched = Sampler::of(home.file(USAGE));
     let server = Server::start(&cluster, &home.container, &[HUGE, BUFFERS]);
     let ready = SystemTime::now();
-    let page = watch.page_about(home.name);
+    let page = watch.page_about("HugetlbWillCrash", home.name);
     assert!(!server.has_logged("signal 7"), "it came too late: {}", server.log());
     let took = page.at.duration_since(started).expect("later");
     assert!(took < PROMPT, "the page took {took:?}");
@@ -262,10 +266,10 @@ fn silent_and_not_deaf(watch: &Watch, kubepods: &Kubepods<'_>, servers: [Server<
     let small = Home::new(kubepods, "db-3", GRANT);
     let cluster = Cluster::new();
     let _server = Server::start(&cluster, &small.container, &[HUGE, BUFFERS]);
-    watch.page_about(small.name);
+    watch.page_about("HugetlbWillCrash", small.name);
 }
 
-fn bench(server: &Server<'_>, seconds: &str) -> Child {
+pub(super) fn bench(server: &Server<'_>, seconds: &str) -> Child {
     let mut prepare = server.client("pgbench");
     let prepared = prepare.args(["-i", "-q", "-s", "10"]).stderr(Stdio::null()).status();
     assert!(prepared.expect("pgbench").success(), "{}", server.log());
@@ -292,7 +296,7 @@ fn loaded_as_fast_as_it_can(lab: &Lab) {
         };
         let took = since(started).as_secs_f64();
         let end = if crashed { "killed by signal 7" } else { "all loaded and alive" };
-        let page = watch.page_about(home.name);
+        let page = watch.page_about("HugetlbWillCrash", home.name);
         let paged = page.at.duration_since(started).expect("later").as_secs_f64();
         evidence::tell(
             SECTION,

@@ -6,6 +6,7 @@ mod by_hand;
 mod clients;
 mod faults;
 mod figures;
+mod heirs;
 mod image;
 mod incident;
 mod lifecycle;
@@ -24,6 +25,7 @@ mod waking;
 use crate::Lab;
 use crate::evidence;
 use crate::machine::Phase;
+use crate::refusals;
 use crate::truth;
 
 /// One scenario in one phase.
@@ -70,8 +72,10 @@ fn v2() -> Vec<Named> {
         truth::BOTH,
         truth::NAMED,
         truth::CROSSED,
+        refusals::BOTH,
         postgres::BOTH,
         incident::BOTH,
+        heirs::BOTH,
         incident::V2,
         scraped::V2,
         abuse::V2,
@@ -98,8 +102,10 @@ fn v1() -> Vec<Named> {
         truth::BOTH,
         truth::NAMED,
         truth::CROSSED,
+        refusals::BOTH,
         postgres::BOTH,
         incident::BOTH,
+        heirs::BOTH,
         if evidence::is_long() { soak::V1 } else { &[] },
     ]
     .concat()
