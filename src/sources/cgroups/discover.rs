@@ -29,7 +29,7 @@ impl Round<'_> {
 
     fn list(&mut self, id: Id, pending: &mut BTreeSet<Id>) {
         let Some(node) = self.tree.node(id) else { return };
-        let (location, had_files) = (node.location.clone(), !node.names.is_empty());
+        let (location, had_files) = (self.tree.directory(id), !node.names.is_empty());
         // Watched before it is listed: what comes between is notified.
         self.watch(id, &location, Watch::directory);
         match list(&location, self.tree.version) {
@@ -84,7 +84,7 @@ impl Round<'_> {
         if self.tree.chain(id).skip(1).any(|above| !above.names.is_empty()) {
             return;
         }
-        let (location, names) = (node.location.clone(), Arc::clone(&node.names));
+        let (location, names) = (self.tree.directory(id), Arc::clone(&node.names));
         for name in names.iter().filter_map(|names| names.of(FileKind::Events)) {
             self.watch(id, &location.join(name), Watch::events);
         }
@@ -93,8 +93,7 @@ impl Round<'_> {
     /// Whether the directories below a cgroup have hugetlb files. On v2 all have or none, as it passes the controller on
     /// or not; where it does not, it is watched whether it will.
     fn passes_on(&mut self, id: Id) -> bool {
-        let Some(node) = self.tree.node(id) else { return false };
-        let file = node.location.join("cgroup.subtree_control");
+        let file = self.tree.directory(id).join("cgroup.subtree_control");
         self.tree.version == CgroupVersion::V1
             || has_hugetlb(&file)
             || (self.watch(id, &file, Watch::file) && has_hugetlb(&file))

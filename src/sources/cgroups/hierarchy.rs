@@ -12,7 +12,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use procfs::process::MountInfo;
 
@@ -21,7 +21,11 @@ use crate::snapshot::{CgroupVersion, Health, Hierarchy, Problems};
 use crate::sources::Roots;
 
 /// The hierarchy, or a problem that says what is missing.
-pub(super) fn find(roots: &Roots, problems: &mut Problems) -> Option<Hierarchy> {
+pub(super) fn find(
+    roots: &Roots,
+    mounted: &io::Result<Mounted>,
+    problems: &mut Problems,
+) -> Option<Hierarchy> {
     let mut unread = Problems::default();
     let (candidates, none) = match &roots.cgroup {
         Some(directory) => {
@@ -29,8 +33,8 @@ pub(super) fn find(roots: &Roots, problems: &mut Problems) -> Option<Hierarchy> 
             (below_directory(directory, &mut unread), below)
         }
         None => {
-            let mounted = mounted(&roots.proc.join("self/mountinfo"), problems, &mut unread);
-            (mounted?, "no mounted cgroup hierarchy has the hugetlb controller".to_owned())
+            let candidates = mounted_candidates(roots, mounted, problems, &mut unread);
+            (candidates?, "no mounted cgroup hierarchy has the hugetlb controller".to_owned())
         }
     };
     let found = candidates.iter().find(|hierarchy| has_hugetlb(hierarchy, &mut unread)).cloned();
@@ -75,34 +79,50 @@ fn is_cgroup_file_system(directory: &Path) -> bool {
 }
 
 /// What is mounted that may be it; nothing where that can't be read.
-fn mounted(
-    mountinfo: &Path,
+fn mounted_candidates(
+    roots: &Roots,
+    mounted: &io::Result<Mounted>,
     problems: &mut Problems,
     unread: &mut Problems,
 ) -> Option<Vec<Hierarchy>> {
-    let complain = |error: &io::Error| {
-        problems.add(|| format!("can't read {}: {error}", mountinfo.display()));
+    let path = mountinfo(roots);
+    let mut complain = |error: &&io::Error| {
+        problems.add(|| format!("can't read {}: {error}", path.display()));
     };
-    let text = fs::read(mountinfo).inspect_err(complain).ok()?;
-    let text = String::from_utf8_lossy(&text);
-    if !text.contains(" - cgroup") {
-        unread.add(|| format!("no cgroup hierarchy is mounted, says {}", mountinfo.display()));
+    let mounted = mounted.as_ref().inspect_err(&mut complain).ok()?;
+    if !mounted.has_cgroups {
+        unread.add(|| format!("no cgroup hierarchy is mounted, says {}", path.display()));
     }
-    let mut mounts = mounts(&text);
     // The widest view first; of mounts one above the other the later one is seen.
-    mounts.reverse();
+    let mut mounts: Vec<&Mount> = mounted.mounts.iter().rev().collect();
     mounts.sort_by_key(|mount| mount.depth);
-    Some(mounts.into_iter().map(|mount| mount.hierarchy).collect())
+    Some(mounts.into_iter().map(|mount| mount.hierarchy.clone()).collect())
 }
 
-/// Every mount of a hierarchy that may have the controller. Line by line, so that one that is not understood (anyone
-/// may mount a strange name) costs only itself.
-pub(super) fn mounts(mountinfo: &str) -> Vec<Mount> {
-    mountinfo
-        .lines()
-        .filter(|line| line.contains(" - cgroup"))
-        .filter_map(|line| Mount::of(&MountInfo::from_line(line).ok()?))
-        .collect()
+/// What mountinfo tells of cgroups.
+pub(super) struct Mounted {
+    has_cgroups: bool,
+    /// Every mount of a hierarchy that may have the controller.
+    pub(super) mounts: Vec<Mount>,
+}
+
+impl Mounted {
+    /// Reads it.
+    pub(super) fn read(roots: &Roots) -> io::Result<Self> {
+        Ok(Self::of(&String::from_utf8_lossy(&fs::read(mountinfo(roots))?)))
+    }
+
+    /// Line by line, so that one that is not understood (anyone may mount a strange name) costs only itself.
+    fn of(mountinfo: &str) -> Self {
+        let lines: Vec<&str> =
+            mountinfo.lines().filter(|line| line.contains(" - cgroup")).collect();
+        let mount = |line: &&str| Mount::of(&MountInfo::from_line(line).ok()?);
+        Self { has_cgroups: !lines.is_empty(), mounts: lines.iter().filter_map(mount).collect() }
+    }
+}
+
+fn mountinfo(roots: &Roots) -> PathBuf {
+    roots.proc.join("self/mountinfo")
 }
 
 /// A mount that may be it.

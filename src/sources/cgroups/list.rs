@@ -2,11 +2,12 @@
 //!
 //! The listing tells which files exist, so an older kernel's missing ones are never asked for.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirEntryExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::snapshot::CgroupVersion;
 use crate::sources::parse::{FileKind, file_name};
@@ -31,7 +32,7 @@ pub(super) struct SizeNames {
 /// A subdirectory as the listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Child {
-    pub(super) name: OsString,
+    pub(super) name: Arc<OsStr>,
     pub(super) inode: u64,
 }
 
@@ -59,7 +60,7 @@ pub(super) fn list(directory: &Path, version: CgroupVersion) -> io::Result<Listi
                 None => files.push(SizeNames { page_size, names: vec![named] }),
             }
         } else if entry.file_type()?.is_dir() {
-            children.push(Child { name, inode: entry.ino() });
+            children.push(Child { name: name.into(), inode: entry.ino() });
         }
     }
     files.sort_by_key(|size| size.page_size);
@@ -116,7 +117,7 @@ mod tests {
         assert_eq!((small.as_str(), large.as_str()), ("2Mi", "1Gi"));
         let kinds: Vec<FileKind> = names.iter().map(|(kind, _)| *kind).collect();
         assert_eq!(kinds, [FileKind::Usage, FileKind::Reserved, FileKind::Events], "no v1 file");
-        let children: Vec<_> = listing.children.iter().map(|child| &child.name).collect();
+        let children: Vec<_> = listing.children.iter().map(|child| &*child.name).collect();
         assert_eq!(children, ["a", "b"]);
     }
 }

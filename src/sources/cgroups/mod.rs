@@ -80,6 +80,7 @@ use super::Roots;
 use super::kernel_file::KernelFiles;
 use crate::identity::NameIndex;
 use crate::snapshot::{Cgroup, CgroupVersion, Health, Hierarchy, OwnCgroup, Pool, Problems};
+use hierarchy::Mounted;
 use own::Own;
 use round::Round;
 use shown::Shown;
@@ -196,10 +197,13 @@ impl Cgroups {
         let (now, pools) = (asked.now, asked.pools);
         let mut round = Round { tree, now, pools, files, problems, watch };
         round.discover();
-        for id in round.tree.due(now) {
+        for id in round.tree.take_unread() {
             round.read_whole(id);
         }
+        let turns = round.tree.take_turns(now);
         if is_notified {
+            let root = round.root();
+            turns.into_iter().for_each(|id| round.read_in_turn(id, &root));
             round.follow_refusals();
             round.read_in_use();
             if round.tree.version == CgroupVersion::V1 {
@@ -213,8 +217,9 @@ impl Cgroups {
 
     /// Looks where the hierarchy is now.
     fn find(&mut self, asked: &Asked<'_>, problems: &mut Problems) {
-        let found = hierarchy::find(asked.roots, problems);
-        let own = Own::find(asked.roots);
+        let mounted = Mounted::read(asked.roots);
+        let found = hierarchy::find(asked.roots, &mounted, problems);
+        let own = mounted.ok().and_then(|mounted| Own::find(asked.roots, &mounted));
         self.in_corner = found.as_ref().is_some_and(corner::is_corner);
         if let Some(tree) = self.tree.as_mut().filter(|tree| tree.len() > 0)
             && found == self.hierarchy

@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::hierarchy;
+use super::hierarchy::Mounted;
 use super::list::list;
 use crate::identity::Owner;
 use crate::snapshot::{Cgroup, OwnCgroup};
@@ -26,14 +26,11 @@ pub(super) struct Own {
 
 impl Own {
     /// Looks for it; nothing where no hierarchy is mounted that shows it.
-    pub(super) fn find(roots: &Roots) -> Option<Self> {
-        let read = |file: &str| fs::read(roots.proc.join("self").join(file)).ok();
-        let cgroup = read("cgroup")?;
+    pub(super) fn find(roots: &Roots, mounted: &Mounted) -> Option<Self> {
+        let cgroup = fs::read(roots.proc.join("self/cgroup")).ok()?;
         let cgroup = String::from_utf8_lossy(&cgroup);
         let (version, path) = hugetlb_cgroup(cgroup.trim_end())?;
-        let mounts = read("mountinfo")?;
-        let mounts = hierarchy::mounts(&String::from_utf8_lossy(&mounts));
-        let mounts = mounts.iter().rev().filter(|mount| mount.hierarchy.version == version);
+        let mounts = mounted.mounts.iter().rev().filter(|mount| mount.hierarchy.version == version);
         let directories =
             mounts.filter_map(|mount| inside(&mount.hierarchy.root, &mount.begins, path));
         let owner = Owner::of(path);
@@ -90,13 +87,14 @@ mod tests {
 
         fn find(&self) -> Option<Own> {
             let at = |path: &str| self.0.path().join(path);
-            Own::find(&Roots {
+            let roots = Roots {
                 proc: at("proc"),
                 sys: at("sys"),
                 cgroup: None,
                 pod_logs: at("pods"),
                 container_logs: at("containers"),
-            })
+            };
+            Own::find(&roots, &Mounted::read(&roots).expect("read"))
         }
 
         #[track_caller]

@@ -43,9 +43,10 @@ impl Round<'_> {
 
     fn visit_all(&mut self, children: Vec<Id>, size: PageSize, at: &Directory) {
         for child in children {
-            if let Some(below) = self.tree.node(child).map(|child| at.below(child.name())) {
-                self.visit(child, size, &below);
-            }
+            let Some(node) = self.tree.node(child) else { continue };
+            let below = at.below(node.name());
+            let below = if node.children.is_empty() { below } else { below.reopened() };
+            self.visit(child, size, &below);
         }
     }
 }
