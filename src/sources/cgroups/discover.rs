@@ -14,9 +14,6 @@ use crate::snapshot::CgroupVersion;
 use crate::sources::kernel_file::is_gone;
 use crate::sources::parse::FileKind;
 
-/// More cgroups than a node can bear; a tree without end must not cost us our memory.
-const MOST_CGROUPS: usize = 100_000;
-
 impl Round<'_> {
     /// Lists the directories that must be, and whatever is found new below them.
     pub(super) fn discover(&mut self) {
@@ -59,20 +56,21 @@ impl Round<'_> {
         }
         let Some(node) = self.tree.node_mut(id) else { return };
         let mut known = mem::take(&mut node.children);
-        let mut children = BTreeMap::new();
+        let (mut children, mut others) = (BTreeMap::new(), Vec::new());
         for child in listing.children {
-            if let Some(id) = known.remove(&child) {
-                children.insert(child, id);
-            } else if self.tree.len() >= MOST_CGROUPS {
-                let more = || format!("more than {MOST_CGROUPS} cgroups: the rest is not shown");
-                self.problems.add(more);
-                self.tree.unlisted.insert(id);
-            } else if let Some(new) = self.tree.add(id, &child, self.now) {
+            match known.remove(&child) {
+                Some(id) => drop(children.insert(child, id)),
+                None => others.push(child),
+            }
+        }
+        known.into_values().for_each(|gone| self.remove(gone));
+        let others = self.those_with_room(id, others);
+        for child in others {
+            if let Some(new) = self.tree.add(id, &child, self.now) {
                 children.insert(child, new);
                 pending.insert(new);
             }
         }
-        known.into_values().for_each(|gone| self.remove(gone));
         if let Some(node) = self.tree.node_mut(id) {
             node.children = children;
         }

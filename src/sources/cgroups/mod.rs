@@ -20,22 +20,27 @@
 //!   Its limits are watched.
 //! - *Idle*: all others.
 //!
+//! A page size whose pool is empty, without overcommit, is one that nobody can have a page of: on most nodes all but one.
+//!
 //! # What a poll reads, in this order
 //!
 //! 1. The notifications. A cgroup that one is about is listed and read whole in this poll, whatever it says ([`watch`]).
 //! 2. The directories of those, and of whatever is found new below them ([`discover`]).
-//! 3. Whole, which is all files of all page sizes ([`read`]): the new; those that a notification was about; those of which a
-//!    figure failed at the last poll; and those whose turn it is. Every cgroup has its turn every 54 s ([`tree`]).
-//! 4. The counters: `events` of the outermost cgroups, and below each that moved those of its children, and so on.
-//! 5. Usage and reservation of the outermost cgroups; below each that is in use, or was until this poll, those of its children
+//! 3. Whole, which is all files of all page sizes ([`read`]): the new; those that a notification was about; and those of which
+//!    a figure failed at the last poll.
+//! 4. The limits of those whose turn it is, and on v1 `max_usage`: the sums say the rest. Every cgroup has its turn every 54 s
+//!    ([`tree`]).
+//! 5. The counters: `events` of the outermost cgroups, and below each that moved those of its children, and so on. Of sizes
+//!    that nobody can have a page of only when refusals are heeded, which a notification of one makes the agent do.
+//! 6. Usage and reservation of the outermost cgroups, not of sizes that nobody can have a page of; below each that is in use, or was until this poll, those of its children
 //!    in use; and where something is left over between its figure and their sum, those of all its children. A parent is read
 //!    before its children.
-//! 6. On v1, `failcnt` wherever a limit is finite and the pool may have a page.
-//! 7. On a machine with several NUMA nodes, which of them containers are bound to ([`cpuset`]).
+//! 7. On v1, `failcnt` wherever a limit is finite and somebody can have a page.
+//! 8. On a machine with several NUMA nodes, which of them containers are bound to ([`cpuset`]).
 //!
-//! So a poll in which nothing happens reads three files of each outermost cgroup and size, two of each cgroup in use, and one
-//! 27th of all cgroups whole (polls being 2 s apart). A limit set by hand is read at the next poll where the cgroup is in use
-//! (1, its watch), and else in its turn, within 60 s where polls are at most 6 s apart (3). A figure that is not what it was
+//! So a poll in which nothing happens reads three files of each outermost cgroup and size, two of each cgroup in use, and the
+//! limits of one 27th of all (polls being 2 s apart). A limit set by hand is read at the next poll where the cgroup is in use
+//! (1, its watch), and else in its turn, within 60 s where polls are at most 6 s apart (4). A figure that is not what it was
 //! makes a new snapshot; else the last one is handed out again ([`shown`]).
 //!
 //! # When that is not enough
@@ -46,6 +51,9 @@
 //!   and tries to watch it, until all is watched.
 //! - *Not the kernel's file system* (a copy of it): the same, without watching. Nothing keeps the sums there.
 //! - *Once an hour* everything is listed and read, in case a notification was lost without a trace.
+//! - *There are more cgroups than we have memory for* ([`room`]): more are kept only if they use pages or they or
+//!   their pod were granted some. How many are left out is said at every poll. They are looked through when their parent is
+//!   listed: when it is notified, in its turn, and while something is left over in it.
 //! - *A cgroup went away while it was read* (ENOENT, ENODEV): it is dropped, and its parent is listed at the next poll. The
 //!   same where a controller was withdrawn by hand (`-hugetlb`): at once where pages are in use, and else in its turn.
 //! - *A file could not be read or understood*: its figure is `Failed`, the source is down and says why, and the cgroup is
@@ -62,6 +70,7 @@ mod own;
 mod prune;
 mod read;
 mod refusals;
+mod room;
 mod round;
 mod shown;
 mod tree;
@@ -197,6 +206,7 @@ impl Cgroups {
         let (now, pools) = (asked.now, asked.pools);
         let mut round = Round { tree, now, pools, files, problems, watch };
         round.discover();
+        round.complain_of_left_out();
         for id in round.tree.take_unread() {
             round.read_whole(id);
         }

@@ -37,6 +37,11 @@ impl Round<'_> {
         self.visit_all(known, size, at);
         if is_left_over(self.tree, id, &children, size) {
             self.visit_all(others, size, at);
+            if self.tree.left_out.contains_key(&id) && is_left_over(self.tree, id, &children, size)
+            {
+                // It may be one that is left out.
+                self.tree.unlisted.insert(id);
+            }
         }
         Ok(())
     }

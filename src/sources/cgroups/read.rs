@@ -57,6 +57,9 @@ impl Round<'_> {
         if (0..sizes).try_for_each(|index| self.read(id, index, &kinds, &directory)).is_err() {
             self.forget(id);
         }
+        if self.tree.left_out.contains_key(&id) {
+            self.tree.unlisted.insert(id);
+        }
     }
 
     fn sizes(&self, id: Id) -> usize {
@@ -179,7 +182,12 @@ impl Round<'_> {
         Ok(())
     }
 
-    fn read_file(&mut self, of: &mut Hugetlb, kind: FileKind, at: Listed<'_>) -> Result<(), Gone> {
+    pub(super) fn read_file(
+        &mut self,
+        of: &mut Hugetlb,
+        kind: FileKind,
+        at: Listed<'_>,
+    ) -> Result<(), Gone> {
         const USAGE: &str = "bytes below 2^62";
         const LIMIT: &str = "`max` or bytes";
         const NUMA: &str = "`total=<bytes> N0=<bytes> ...`";
@@ -211,9 +219,14 @@ impl Round<'_> {
 }
 
 /// Whether pages are mapped or touched, or that is not known.
-fn is_used(figures: &Hugetlb) -> bool {
+pub(super) fn is_used(figures: &Hugetlb) -> bool {
     let none = [Reading::Present(Bytes::ZERO), Reading::Absent];
     !(none.contains(&figures.usage) && none.contains(&figures.reserved))
+}
+
+/// Whether it may use pages, and not all that there are.
+pub(super) fn is_granted(figures: &Hugetlb) -> bool {
+    matches!(figures.limit, Reading::Present(Limit::At(limit)) if limit > Bytes::ZERO)
 }
 
 /// Whether a figure was there and could not be had.

@@ -48,7 +48,8 @@ impl Round<'_> {
             let directory = root.below(node.name()).reopened();
             let sizes: Vec<PageSize> = node.names.iter().map(|names| names.page_size).collect();
             for size in sizes {
-                if self.can_be_had(size) || self.tree.node(id).is_some_and(|it| it.is_in_use(size)) {
+                if self.can_be_had(size) || self.tree.node(id).is_some_and(|it| it.is_in_use(size))
+                {
                     what(self, id, size, &directory);
                 }
             }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::list::{Child, SizeNames, printable};
 use super::read::no_figures;
+use super::room::MOST;
 use super::watch::Watched;
 use crate::identity::Owner;
 use crate::snapshot::{Cgroup, CgroupVersion, Hugetlb, Reading};
@@ -70,6 +71,10 @@ pub(super) struct Tree {
     unread: BTreeSet<Id>,
     /// When turns were last taken.
     turned: Duration,
+    /// How many are kept whatever they do.
+    pub(super) most: usize,
+    /// Those that have more children than there is room for, and how many more.
+    pub(super) left_out: BTreeMap<Id, usize>,
     /// Whether anything is not as it was shown.
     pub(super) changed: bool,
 }
@@ -133,6 +138,8 @@ impl Tree {
             unlisted: BTreeSet::from([Self::ROOT]),
             unread: BTreeSet::new(),
             turned: Duration::ZERO,
+            most: MOST,
+            left_out: BTreeMap::new(),
             changed: true,
         }
     }
@@ -233,6 +240,7 @@ impl Tree {
         while let Some(id) = pending.pop() {
             let Some(node) = self.nodes.remove(&id) else { continue };
             self.unread.remove(&id);
+            self.left_out.remove(&id);
             self.changed |= !node.names.is_empty();
             pending.extend(node.children.into_values());
             ended.extend(node.watches);
