@@ -1,4 +1,4 @@
-//! The hugetlb cgroups: where their hierarchy is, which there are, what their files say.
+//! The hugetlb cgroups: which there are, and what their files say. Where their hierarchy is: [`hierarchy`].
 //!
 //! The reader keeps a tree of the cgroups that have hugetlb files ([`tree`]), each with its figures as they were last read. It
 //! keeps no file and no directory open. What it keeps is a cache: a reader that has stayed for days reads what a new one
@@ -61,12 +61,9 @@
 //! - *Figures change while they are read.* A page touched after its pod was read and before its container was is missed by
 //!   this poll and found by the next: whoever is found in use puts those above it in use, whatever was read of them.
 
-mod corner;
 mod cpuset;
 mod discover;
-mod hierarchy;
 mod list;
-mod own;
 mod prune;
 mod read;
 mod refusals;
@@ -86,11 +83,11 @@ use std::{fs, mem};
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
 
 use super::Roots;
+use super::hierarchy::{self, Mounted, Own, corner};
 use super::kernel_file::KernelFiles;
 use crate::identity::NameIndex;
 use crate::snapshot::{Cgroup, CgroupVersion, Health, Hierarchy, OwnCgroup, Pool, Problems};
-use hierarchy::Mounted;
-use own::Own;
+pub(super) use list::list;
 use round::Round;
 use shown::Shown;
 use tree::Tree;

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::own::Own;
 use super::tree::{Id, Tree};
 use crate::identity::{ContainerCgroup, NameIndex, Owner, Runtime};
 use crate::snapshot::{Cgroup, OwnCgroup};
+use crate::sources::hierarchy::Own;
 
 /// What was shown last.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use std::fs;
 use crate::snapshot::{CgroupVersion, Hierarchy};
 
 /// Whether a node's pods may be outside of what is mounted there.
-pub(super) fn is_corner(hierarchy: &Hierarchy) -> bool {
+pub(in crate::sources) fn is_corner(hierarchy: &Hierarchy) -> bool {
     let has = |name: &str| hierarchy.root.join(name).exists();
     let is_below_the_root = match hierarchy.version {
         CgroupVersion::V1 => has("cgroup.procs") && !has("release_agent"),
@@ -20,12 +20,12 @@ pub(super) fn is_corner(hierarchy: &Hierarchy) -> bool {
 }
 
 /// Whether it is a hierarchy of v2, with the controller or without.
-pub(super) fn is_unified(hierarchy: &Hierarchy) -> bool {
+pub(in crate::sources) fn is_unified(hierarchy: &Hierarchy) -> bool {
     hierarchy.version == CgroupVersion::V2 && hierarchy.root.join("cgroup.controllers").exists()
 }
 
 /// What is wrong with it.
-pub(super) fn complaint(hierarchy: &Hierarchy) -> String {
+pub(in crate::sources) fn complaint(hierarchy: &Hierarchy) -> String {
     format!(
         "{} is a container's corner of the cgroup hierarchy: no pod outside it is seen; mount the host's and name it with --path.cgroupfs",
         hierarchy.root.display()
