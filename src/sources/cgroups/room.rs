@@ -10,8 +10,8 @@ use crate::identity::Owner;
 use crate::sources::kernel_file::Directory;
 use crate::sources::parse::FileKind;
 
-/// So many are kept whatever they do. A full node has a tenth of that; idle ones cost 3 kB each and 1 kB of the kernel's, and
-/// the manifests give us 128 MiB.
+/// So many are kept whatever they do. A full node has a tenth of that; each costs 3 to 4 kB, and a watch in the kernel, and
+/// the manifests give us 128 MiB (docs/performance.md).
 pub(super) const MOST: usize = 15_000;
 
 /// So many more where they have pages.
