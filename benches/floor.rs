@@ -12,20 +12,17 @@ const BUFFER: usize = 16 * 1024;
 pub struct Floor(Vec<(File, usize)>);
 
 impl Floor {
-    /// Those that a reader in this process keeps open: of the cgroups below that directory, and of the node.
-    pub fn of_kept(cgroups: &Path) -> Self {
-        let descriptors = fs::read_dir("/proc/self/fd").expect("our descriptors");
-        let mut kept: Vec<(u32, PathBuf)> = descriptors
-            .filter_map(|descriptor| {
-                let descriptor = descriptor.expect("a descriptor");
-                let number = descriptor.file_name().to_str()?.parse().ok()?;
-                Some((number, fs::read_link(descriptor.path()).ok()?))
-            })
-            .filter(|(_, path)| is_read(path, cgroups))
-            .collect();
-        // In the order in which they were opened.
-        kept.sort_unstable();
-        Self(kept.into_iter().map(|(_, path)| measured(&path)).collect())
+    /// Those of the cgroups below that directory that use pages, and of the node's pools.
+    pub fn of_used(cgroups: &Path) -> Self {
+        let mut files = Vec::new();
+        add_used(cgroups, &mut files);
+        let pools = fs::read_dir("/sys/kernel/mm/hugepages").into_iter().flatten().flatten();
+        files.extend(pools.flat_map(|pool| {
+            ["nr", "free", "resv", "surplus", "nr_overcommit"]
+                .map(|name| pool.path().join(format!("{name}_hugepages")))
+        }));
+        files.extend(["/proc/meminfo", "/proc/vmstat"].map(PathBuf::from));
+        Self(files.iter().map(|path| measured(path)).collect())
     }
 
     /// How many they are.
@@ -50,10 +47,25 @@ impl Floor {
     }
 }
 
-fn is_read(path: &Path, cgroups: &Path) -> bool {
-    let parts = [cgroups, Path::new("/sys/kernel/mm"), Path::new("/sys/devices/system/node")];
-    parts.iter().any(|part| path.starts_with(part))
-        || ["/proc/meminfo", "/proc/vmstat"].map(Path::new).contains(&path)
+/// What is read at every poll of a cgroup that uses pages, and of those below it: v1 has one file more.
+fn add_used(directory: &Path, files: &mut Vec<PathBuf>) {
+    const NAMES: [&str; 5] = [
+        "hugetlb.2MB.current",
+        "hugetlb.2MB.rsvd.current",
+        "hugetlb.2MB.usage_in_bytes",
+        "hugetlb.2MB.rsvd.usage_in_bytes",
+        "hugetlb.2MB.max_usage_in_bytes",
+    ];
+    let found: Vec<_> =
+        NAMES.map(|name| directory.join(name)).into_iter().filter(|file| file.exists()).collect();
+    let is_used = |file: &PathBuf| fs::read_to_string(file).is_ok_and(|text| text.trim() != "0");
+    if found.is_empty() || found.iter().any(is_used) {
+        files.extend(found);
+        let below = fs::read_dir(directory).into_iter().flatten().flatten();
+        below
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .for_each(|entry| add_used(&entry.path(), files));
+    }
 }
 
 fn measured(path: &Path) -> (File, usize) {

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench poll` prints one line a figure, `name value unit`; it wants root and memory for 3,000 huge pages
 //! (for all figures 5,000), and puts everything back. Costs are the thread's processor time, as the median of the
-//! rounds. The floor reads the same files through descriptors that are kept, too, into one buffer on the stack, and
+//! rounds. The floor reads the same files through descriptors that it keeps, into one buffer on the stack, and
 //! parses nothing; rounds of both take turns. docs/performance.md has the figures and what they mean.
 
 #![allow(clippy::expect_used, reason = "a benchmark may fail loudly")]
@@ -32,6 +32,7 @@ const SETTLED: Duration = Duration::from_secs(1800);
 fn main() -> ExitCode {
     let least = (CONTAINERS * PAGES as usize) as u64;
     real::run(least, 5000, |inside| {
+        // The floor keeps its files open.
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("descriptors");
         let Inside { hierarchy, pool } = inside;
@@ -95,7 +96,7 @@ fn compare(hierarchy: &Hierarchy) {
 
     node.fill(CONTAINERS, PAGES);
     let mut reading = Reading::new(&node);
-    let floor = Floor::of_kept(&hierarchy.root);
+    let floor = Floor::of_used(&hierarchy.root);
     let (mut all, mut same) = (Vec::new(), Vec::new());
     let (mut all_changed, mut changed) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

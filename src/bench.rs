@@ -84,7 +84,7 @@ impl Assessing {
         View {
             node: None,
             snapshot: self.snapshot.clone(),
-            assessment: self.assess(),
+            assessment: Arc::new(self.assess()),
             incidents: Incidents::default(),
             poll: Poll {
                 number,

@@ -14,8 +14,8 @@ pub struct View {
     pub node: Option<Arc<str>>,
     /// The facts.
     pub snapshot: Snapshot,
-    /// What was made of them.
-    pub assessment: Assessment,
+    /// What was made of them; the last poll's where nothing is different.
+    pub assessment: Arc<Assessment>,
     /// What happened to pods lately, the newest first; none in a report, which has just begun to look.
     pub incidents: Incidents,
     /// How the poll went.

@@ -58,7 +58,7 @@ impl Assessor {
         &mut self,
         snapshot: &Snapshot,
         before: Option<&View>,
-    ) -> (Assessment, Changes) {
+    ) -> (Arc<Assessment>, Changes) {
         let now = snapshot.taken.since_start;
         let same = before.filter(|before| are_same(&before.snapshot, snapshot));
         self.polls_since = self.polls_since.saturating_add(1);
@@ -66,12 +66,14 @@ impl Assessor {
             (self.different_at, self.polls_since) = (now, 0);
         }
         match same {
-            Some(before) if !self.is_due(now) => (before.assessment.clone(), Changes::default()),
+            Some(before) if !self.is_due(now) => {
+                (Arc::clone(&before.assessment), Changes::default())
+            }
             before => {
                 let (assessment, changes, confirmed) = self.assess_anew(snapshot);
                 let is_same = |before: &View| before.assessment.findings == assessment.findings;
                 self.found_the_same = confirmed && before.is_some_and(is_same);
-                (assessment, changes)
+                (Arc::new(assessment), changes)
             }
         }
     }
@@ -245,10 +247,10 @@ mod tests {
                 let recent = |at: &Duration| now.saturating_sub(*at) < AGAIN;
                 assert!(is_late || self.said.iter().any(|(at, it)| recent(at) && *it == text));
             } else if is_late {
-                let findings = std::mem::take(&mut lazy.findings);
+                let findings = std::mem::take(&mut Arc::make_mut(&mut lazy).findings);
                 let eager = Assessment { findings: Vec::new(), ..eager };
                 assert_eq!(format!("{lazy:?}"), format!("{eager:?}"));
-                lazy.findings = findings;
+                Arc::make_mut(&mut lazy).findings = findings;
             } else {
                 assert_eq!(format!("{lazy:?}"), format!("{eager:?}"));
             }

@@ -135,6 +135,7 @@ pub fn look(looking: Looking) -> View {
             next: apart,
             process: Reading::Absent,
         };
+        let assessment = Arc::new(assessment);
         View { node: node.clone(), snapshot, assessment, incidents: Incidents::default(), poll }
     };
     look(1);

@@ -252,7 +252,11 @@ impl Poller {
         };
         let snapshot = self.reader.read(taken, self.slots.newest());
         let (assessment, changes) = self.assessor.assess(&snapshot, before);
-        let incidents = self.recorder.record(taken, &assessment, &changes);
+        let is_repeated = before.is_some_and(|it| Arc::ptr_eq(&it.assessment, &assessment));
+        let incidents = match is_repeated {
+            true => self.recorder.record_again(taken, &assessment),
+            false => self.recorder.record(taken, &assessment, &changes),
+        };
         self.polls += 1;
         self.log_transitions(&snapshot);
         changes::log(&changes);

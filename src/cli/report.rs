@@ -3,6 +3,7 @@
 
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -41,7 +42,7 @@ pub(super) fn run(report: &Report, flags: Flags) -> anyhow::Result<ExitCode> {
     if let Some(complaint) = selection.complaint(&view.snapshot) {
         bail!(complaint);
     }
-    view.assessment.keep_only(selection.namespace, selection.pod);
+    Arc::make_mut(&mut view.assessment).keep_only(selection.namespace, selection.pod);
     let text = match report.output {
         Output::Table => {
             let (style, whom) = (style(report.color), selection.described());

@@ -59,10 +59,15 @@ impl Polls {
 impl Film {
     /// Adds the newest poll's figures.
     pub(super) fn push(&mut self, figures: Figures, polls: &Polls) {
-        self.newest = polls.count;
         if self.scenes.back().is_none_or(|(_, last)| *last != figures) {
             self.scenes.push_back((polls.count, figures));
         }
+        self.go_on(polls);
+    }
+
+    /// The newest poll's figures are those of the one before.
+    pub(super) fn go_on(&mut self, polls: &Polls) {
+        self.newest = polls.count;
         while self.scenes.get(1).is_some_and(|(from, _)| *from <= polls.oldest()) {
             self.scenes.pop_front();
         }

@@ -148,6 +148,16 @@ impl Recorder {
         Arc::clone(&self.published)
     }
 
+    /// Takes a poll of which all is as it was at the last one.
+    pub fn record_again(&mut self, taken: Taken, assessment: &Assessment) -> Incidents {
+        if self.incidents.iter().any(|incident| incident.to_come > 0) {
+            return self.record(taken, assessment, &Changes::default());
+        }
+        self.polls.push(taken.wall);
+        self.films.values_mut().for_each(|film| film.go_on(&self.polls));
+        Arc::clone(&self.published)
+    }
+
     /// The newest figures belong to what happened a moment ago, or goes on.
     fn continue_incident(&mut self, key: &Key, frame: Frame, is_critical: bool) -> bool {
         let mut newest_first = self.incidents.iter_mut().rev();

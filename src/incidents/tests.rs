@@ -16,6 +16,9 @@ struct Agent {
     history: History,
     findings: Findings,
     recorder: Recorder,
+    /// The same, told where all is as at the last poll.
+    again: Recorder,
+    said: String,
     polls: u32,
     /// Of every pod, in pages.
     limit: u64,
@@ -24,8 +27,15 @@ struct Agent {
 impl Agent {
     fn new() -> Self {
         let history = History::new(Retention::default());
-        let (findings, recorder) = (Findings::default(), Recorder::default());
-        Self { history, findings, recorder, polls: 0, limit: 64 }
+        Self {
+            history,
+            findings: Findings::default(),
+            recorder: Recorder::default(),
+            again: Recorder::default(),
+            said: String::new(),
+            polls: 0,
+            limit: 64,
+        }
     }
 
     /// When a poll was.
@@ -49,7 +59,18 @@ impl Agent {
         self.history.update(&snapshot);
         let mut assessment = assess(&snapshot, &self.history, &Thresholds::default());
         let changes = self.findings.confirm(&mut assessment.findings);
-        self.recorder.record(snapshot.taken, &assessment, &changes)
+        let taken = snapshot.taken;
+        let said = format!("{assessment:?}");
+        let is_the_same =
+            said == self.said && format!("{changes:?}") == format!("{:?}", Changes::default());
+        self.said = said;
+        let again = match is_the_same {
+            true => self.again.record_again(taken, &assessment),
+            false => self.again.record(taken, &assessment, &changes),
+        };
+        let kept = self.recorder.record(taken, &assessment, &changes);
+        assert_eq!(again, kept);
+        kept
     }
 }
 

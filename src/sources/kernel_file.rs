@@ -1,12 +1,12 @@
 //! Reading one small file of the kernel's. Every read opens its file anew: a file that was put in another's place is
 //! seen, and nothing is pinned in the kernel (an open cgroup file that was read holds 4.8 kB, charged to us).
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
@@ -28,12 +28,20 @@ pub(super) struct KernelFiles {
     buffer: Vec<u8>,
 }
 
-/// A directory that is open for as long as its files are read: below it a path has one component to be looked up, not
+/// A directory that is open for as long as its files are read: a path below it has one component to be looked up, not
 /// eight. What kept it from being opened is met again at each of its files.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Directory {
+    /// The one that is open, or the nearest one above that is.
+    opened: Rc<Opened>,
+    /// Where it is below that.
+    below: PathBuf,
+}
+
+#[derive(Debug)]
+struct Opened {
     path: PathBuf,
-    opened: Result<OwnedFd, Errno>,
+    descriptor: Result<OwnedFd, Errno>,
 }
 
 /// A file that was listed in a directory, by its name.
@@ -52,20 +60,39 @@ impl Default for KernelFiles {
 impl Directory {
     /// The directory at a path.
     pub(super) fn open(path: &Path) -> Self {
-        let opened = openat(AT_FDCWD, path, DIRECTORY, Mode::empty());
-        Self { path: path.to_owned(), opened }
+        let descriptor = openat(AT_FDCWD, path, DIRECTORY, Mode::empty());
+        let opened = Rc::new(Opened { path: path.to_owned(), descriptor });
+        Self { opened, below: PathBuf::new() }
     }
 
-    /// A directory in this one.
-    pub(super) fn below(&self, name: &OsStr) -> Self {
-        let above = self.opened.as_ref().map_err(|error| *error);
-        let opened = above.and_then(|above| openat(above, name, DIRECTORY, Mode::empty()));
-        Self { path: self.path.join(name), opened }
+    /// A directory below this one, of which no more than a few files are read: to open it would cost more than that its
+    /// name is looked up for each.
+    pub(super) fn below(&self, path: impl AsRef<Path>) -> Self {
+        Self { opened: Rc::clone(&self.opened), below: self.below.join(path) }
+    }
+
+    /// The same, open.
+    pub(super) fn reopened(&self) -> Self {
+        if self.below.as_os_str().is_empty() {
+            return self.clone();
+        }
+        let descriptor = self.open_file(&self.below, DIRECTORY);
+        let opened = Rc::new(Opened { path: self.path(), descriptor });
+        Self { opened, below: PathBuf::new() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.opened.path.join(&self.below)
+    }
+
+    fn open_file(&self, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+        let directory = self.opened.descriptor.as_ref().map_err(|error| *error)?;
+        openat(directory, path, flags, Mode::empty())
     }
 
     fn file(&self, name: &str) -> io::Result<File> {
-        let directory = self.opened.as_ref().map_err(|error| *error)?;
-        Ok(openat(directory, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?.into())
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        Ok(self.open_file(&self.below.join(name), flags)?.into())
     }
 }
 
@@ -99,7 +126,7 @@ impl KernelFiles {
         problems: &mut Problems,
     ) -> Result<Reading<T>, Gone> {
         let length = directory.file(name).and_then(|file| once(&file, &mut self.buffer));
-        let path = || directory.path.join(name);
+        let path = || directory.path().join(name);
         match length.and_then(|length| text(&self.buffer, length)) {
             Ok(text) => Ok(parse_or_complain(text, path, expected, parse, problems)),
             Err(error) if is_gone(&error) => Err(Gone),

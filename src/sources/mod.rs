@@ -6,6 +6,7 @@
 //! its source's health says which file, why, and what was expected.
 
 mod cgroups;
+mod hierarchy;
 mod host;
 mod kernel_file;
 mod kubelet;

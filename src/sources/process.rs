@@ -1,9 +1,12 @@
 //! What the exporter itself costs, from `/proc/self`.
 
+use std::fs;
+use std::io;
 use std::time::Duration;
 
-use procfs::process::{LimitValue, Process as SelfProcess};
-use procfs::{CurrentSI, ProcResult};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use procfs::process::Stat;
+use procfs::{CurrentSI, FromRead, ProcResult};
 
 use crate::snapshot::{Process, Reading};
 use crate::units::Bytes;
@@ -40,27 +43,25 @@ impl OwnProcess {
 
 /// The size of `/proc/self/fd` is their number from Linux 6.2 on; before, it is 0 and they are counted one by one, which is
 /// dear where thousands are kept.
-fn open_descriptors(process: &SelfProcess) -> ProcResult<u64> {
-    match std::fs::metadata("/proc/self/fd").map(|directory| directory.len()) {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Ok(u64::try_from(process.fd_count()?).unwrap_or(u64::MAX)),
+fn open_descriptors() -> io::Result<u64> {
+    const DESCRIPTORS: &str = "/proc/self/fd";
+    match fs::metadata(DESCRIPTORS)?.len() {
+        0 => Ok(u64::try_from(fs::read_dir(DESCRIPTORS)?.count()).unwrap_or(u64::MAX)),
+        number => Ok(number),
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "processor time in ticks is far below 2^53")]
 fn cost(boot: Duration) -> ProcResult<Process> {
-    let process = SelfProcess::myself()?;
-    let stat = process.stat()?;
+    let stat = Stat::from_file("/proc/self/stat")?;
+    let descriptors = getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft);
     let seconds = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
     Ok(Process {
         cpu_seconds: seconds(stat.utime + stat.stime),
         resident: Bytes(stat.rss.saturating_mul(procfs::page_size())),
         virtual_memory: Bytes(stat.vsize),
-        open_descriptors: open_descriptors(&process)?,
-        max_descriptors: match process.limits()?.max_open_files.soft_limit {
-            LimitValue::Value(limit) => Some(limit),
-            LimitValue::Unlimited => None,
-        },
+        open_descriptors: open_descriptors()?,
+        max_descriptors: descriptors.filter(|limit| *limit != RLIM_INFINITY),
         threads: u64::try_from(stat.num_threads).unwrap_or_default(),
         started: boot + Duration::from_secs_f64(seconds(stat.starttime)),
     })

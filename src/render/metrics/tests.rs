@@ -24,7 +24,13 @@ fn view(snapshot: Snapshot) -> View {
         next: Duration::ZERO,
         process: Reading::Absent,
     };
-    View { node: None, snapshot, assessment, incidents: Incidents::default(), poll }
+    View {
+        node: None,
+        snapshot,
+        assessment: assessment.into(),
+        incidents: Incidents::default(),
+        poll,
+    }
 }
 
 fn exposition(snapshot: Snapshot) -> String {

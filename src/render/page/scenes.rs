@@ -2,6 +2,7 @@
 
 mod stories;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::assessment::{Findings, Subject, TenantSize, Thresholds, assess};
@@ -120,8 +121,8 @@ pub(super) fn healthy() -> View {
             ..sizes[0].clone()
         });
     };
-    both(&mut view.assessment.pods[3].sizes);
-    both(&mut view.assessment.containers[3].sizes);
+    both(&mut Arc::make_mut(&mut view.assessment).pods[3].sizes);
+    both(&mut Arc::make_mut(&mut view.assessment).containers[3].sizes);
     view
 }
 
@@ -132,14 +133,14 @@ pub(super) fn hostile() -> View {
     let mut view = with_pods(&crashing_pods());
     let names =
         [script, "\"><img src=x onerror=alert(1)>", &long, "\u{202e}gnp.\u{202d}", "`&amp;`"];
-    for (pod, name) in view.assessment.pods.iter_mut().zip(names) {
+    for (pod, name) in Arc::make_mut(&mut view.assessment).pods.iter_mut().zip(names) {
         (pod.identity.namespace, pod.identity.pod) = (name.into(), name.into());
     }
-    for (container, name) in view.assessment.containers.iter_mut().zip(names) {
+    for (container, name) in Arc::make_mut(&mut view.assessment).containers.iter_mut().zip(names) {
         container.identity.container = name.into();
     }
     view.node = Some(format!("{script}{long}").into());
-    for finding in &mut view.assessment.findings {
+    for finding in &mut Arc::make_mut(&mut view.assessment).findings {
         if let Subject::Tenant(who) = &mut finding.subject {
             (who.namespace, who.pod) = (script.into(), long.as_str().into());
         }
@@ -147,10 +148,10 @@ pub(super) fn hostile() -> View {
         finding.remedy += " `</code><b>";
     }
     // One whose pod is not shown, and one that is gone.
-    view.assessment.pods.remove(4);
-    let gone = &mut view.assessment.pods[3].sizes[0];
+    Arc::make_mut(&mut view.assessment).pods.remove(4);
+    let gone = &mut Arc::make_mut(&mut view.assessment).pods[3].sizes[0];
     (gone.usage, gone.reserved, gone.limit) = (Reading::Absent, Reading::Absent, Reading::Absent);
-    for service in &mut view.assessment.services {
+    for service in &mut Arc::make_mut(&mut view.assessment).services {
         service.cgroup = format!("/{script}/{long}/{long}");
     }
     let mut problems = Problems::default();
@@ -184,7 +185,7 @@ fn seen(snapshots: &[Snapshot]) -> View {
     View {
         node: Some("node-a3".into()),
         snapshot,
-        assessment,
+        assessment: assessment.into(),
         incidents,
         poll: Poll {
             number: 31,

@@ -1,6 +1,7 @@
 //! The page on made-up nodes.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use maud::html;
@@ -83,14 +84,14 @@ fn the_headline_names_who_will_crash_and_promises_nothing() {
         "a pod and its container are one"
     );
     let mut refused = after;
-    refused.assessment.findings.retain(|finding| !finding.foretells_a_crash());
+    Arc::make_mut(&mut refused.assessment).findings.retain(|finding| !finding.foretells_a_crash());
     let was = "<bdi>prod/db-0</bdi> was refused 2Mi pages: a process was killed";
     assert_eq!(headline(&refused), was);
-    refused.assessment.findings[0].subject = Subject::Node;
+    Arc::make_mut(&mut refused.assessment).findings[0].subject = Subject::Node;
     assert_eq!(headline(&refused), "Something critical was found.");
     assert_eq!(headline(&scenes::fixed_since()), "Nothing critical was found.");
     let mut half_blind = scenes::hostile();
-    half_blind.assessment.findings.clear();
+    Arc::make_mut(&mut half_blind.assessment).findings.clear();
     assert_eq!(headline(&half_blind), "Nothing wrong was found in what could be seen.");
 }
 
@@ -114,7 +115,8 @@ fn who_will_crash_stands_first_and_the_healthy_are_folded() {
 #[test]
 fn what_is_muted_is_folded_and_no_headline() {
     let mut view = with_pods(&scenes::crashing_pods());
-    view.assessment.muted = std::mem::take(&mut view.assessment.findings);
+    let assessment = std::sync::Arc::make_mut(&mut view.assessment);
+    assessment.muted = std::mem::take(&mut assessment.findings);
     let muted = view.assessment.muted.len();
     let page = page(&view);
     assert!(page.contains(&format!("<summary>{muted} muted</summary>")), "{page}");
@@ -247,13 +249,13 @@ fn strange_names_stay_text() {
 #[test]
 fn what_is_absent_and_what_failed_stay_apart() {
     let mut view = with_pods(&scenes::usual_pods());
-    let size = &mut view.assessment.pods[0].sizes[0];
+    let size = &mut Arc::make_mut(&mut view.assessment).pods[0].sizes[0];
     (size.usage, size.reserved) = (Reading::Failed, Reading::Failed);
     size.outlook.headroom = Reading::Absent;
     let failed = page(&view);
     assert!(failed.contains("could not be read"));
     assert!(failed.contains("<td>?</td><td>?</td><td>-</td>"), "{failed}");
-    view.assessment.pods[1].sizes[0].limit = Reading::Failed;
+    Arc::make_mut(&mut view.assessment).pods[1].sizes[0].limit = Reading::Failed;
     assert!(page(&view).contains("the limit could not be read"));
 }
 
@@ -273,7 +275,7 @@ fn a_clock_that_is_wrong_harms_nobody() {
 fn fifty_containers_are_less_than_60_kilobytes() {
     for (number, most) in [(50, 60_000), (250, 300_000)] {
         let mut view = with_pods(&scenes::many_pods(9).split_off(250 - number));
-        for container in &mut view.assessment.containers {
+        for container in &mut Arc::make_mut(&mut view.assessment).containers {
             container.sizes[0].limit = Reading::Present(Limit::Unlimited);
         }
         let started = Instant::now();

@@ -21,19 +21,20 @@ impl Round<'_> {
             CgroupVersion::V1 => (beside(&hierarchy.root), "cpuset.effective_mems"),
         };
         for id in self.tree.ids() {
-            let Some(node) = self.tree.node_mut(id) else { continue };
+            let Some(node) = self.tree.node(id) else { continue };
             if !matches!(*node.facts.owner, Owner::Container(_)) {
                 continue;
             }
             let mut figures = node.facts.hugetlb.iter();
             let nodes = if figures.any(|it| it.reserved.present() > it.usage.present()) {
                 // As it is called; in its path odd characters are escaped.
-                let below = node.location.strip_prefix(&hierarchy.root).unwrap_or(Path::new(""));
-                nearest(&root, below, name, self.files, self.problems)
+                nearest(&root, &self.tree.below_root(id), name, self.files, self.problems)
             } else {
                 Reading::Absent
             };
-            if nodes != node.facts.memory_nodes {
+            if let Some(node) = self.tree.node_mut(id)
+                && nodes != node.facts.memory_nodes
+            {
                 node.facts.memory_nodes = nodes;
                 self.tree.changed = true;
             }

@@ -14,9 +14,6 @@ use crate::snapshot::CgroupVersion;
 use crate::sources::kernel_file::is_gone;
 use crate::sources::parse::FileKind;
 
-/// More cgroups than a node can bear; a tree without end must not cost us our memory.
-const MOST_CGROUPS: usize = 100_000;
-
 impl Round<'_> {
     /// Lists the directories that must be, and whatever is found new below them.
     pub(super) fn discover(&mut self) {
@@ -29,7 +26,7 @@ impl Round<'_> {
 
     fn list(&mut self, id: Id, pending: &mut BTreeSet<Id>) {
         let Some(node) = self.tree.node(id) else { return };
-        let (location, had_files) = (node.location.clone(), !node.names.is_empty());
+        let (location, had_files) = (self.tree.directory(id), !node.names.is_empty());
         // Watched before it is listed: what comes between is notified.
         self.watch(id, &location, Watch::directory);
         match list(&location, self.tree.version) {
@@ -59,20 +56,21 @@ impl Round<'_> {
         }
         let Some(node) = self.tree.node_mut(id) else { return };
         let mut known = mem::take(&mut node.children);
-        let mut children = BTreeMap::new();
+        let (mut children, mut others) = (BTreeMap::new(), Vec::new());
         for child in listing.children {
-            if let Some(id) = known.remove(&child) {
-                children.insert(child, id);
-            } else if self.tree.len() >= MOST_CGROUPS {
-                let more = || format!("more than {MOST_CGROUPS} cgroups: the rest is not shown");
-                self.problems.add(more);
-                self.tree.unlisted.insert(id);
-            } else if let Some(new) = self.tree.add(id, &child, self.now) {
+            match known.remove(&child) {
+                Some(id) => drop(children.insert(child, id)),
+                None => others.push(child),
+            }
+        }
+        known.into_values().for_each(|gone| self.remove(gone));
+        let others = self.those_with_room(id, others);
+        for child in others {
+            if let Some(new) = self.tree.add(id, &child, self.now) {
                 children.insert(child, new);
                 pending.insert(new);
             }
         }
-        known.into_values().for_each(|gone| self.remove(gone));
         if let Some(node) = self.tree.node_mut(id) {
             node.children = children;
         }
@@ -84,7 +82,7 @@ impl Round<'_> {
         if self.tree.chain(id).skip(1).any(|above| !above.names.is_empty()) {
             return;
         }
-        let (location, names) = (node.location.clone(), Arc::clone(&node.names));
+        let (location, names) = (self.tree.directory(id), Arc::clone(&node.names));
         for name in names.iter().filter_map(|names| names.of(FileKind::Events)) {
             self.watch(id, &location.join(name), Watch::events);
         }
@@ -93,8 +91,7 @@ impl Round<'_> {
     /// Whether the directories below a cgroup have hugetlb files. On v2 all have or none, as it passes the controller on
     /// or not; where it does not, it is watched whether it will.
     fn passes_on(&mut self, id: Id) -> bool {
-        let Some(node) = self.tree.node(id) else { return false };
-        let file = node.location.join("cgroup.subtree_control");
+        let file = self.tree.directory(id).join("cgroup.subtree_control");
         self.tree.version == CgroupVersion::V1
             || has_hugetlb(&file)
             || (self.watch(id, &file, Watch::file) && has_hugetlb(&file))

@@ -2,11 +2,12 @@
 //!
 //! The listing tells which files exist, so an older kernel's missing ones are never asked for.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirEntryExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::snapshot::CgroupVersion;
 use crate::sources::parse::{FileKind, file_name};
@@ -14,36 +15,36 @@ use crate::units::PageSize;
 
 /// What is in a directory.
 #[derive(Debug)]
-pub(super) struct Listing {
+pub(in crate::sources) struct Listing {
     /// Its hugetlb files, smallest page size first.
-    pub(super) files: Vec<SizeNames>,
+    pub(in crate::sources) files: Vec<SizeNames>,
     /// The directories, by name.
-    pub(super) children: Vec<Child>,
+    pub(in crate::sources) children: Vec<Child>,
 }
 
 /// The files of one page size, in the order in which they are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SizeNames {
-    pub(super) page_size: PageSize,
-    pub(super) names: Vec<(FileKind, String)>,
+pub(in crate::sources) struct SizeNames {
+    pub(in crate::sources) page_size: PageSize,
+    pub(in crate::sources) names: Vec<(FileKind, String)>,
 }
 
 /// A subdirectory as the listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Child {
-    pub(super) name: OsString,
-    pub(super) inode: u64,
+pub(in crate::sources) struct Child {
+    pub(in crate::sources) name: Arc<OsStr>,
+    pub(in crate::sources) inode: u64,
 }
 
 impl SizeNames {
     /// The name of a file that exists.
-    pub(super) fn of(&self, kind: FileKind) -> Option<&str> {
+    pub(in crate::sources) fn of(&self, kind: FileKind) -> Option<&str> {
         self.names.iter().find(|(named, _)| *named == kind).map(|(_, name)| name.as_str())
     }
 }
 
 /// Lists a directory; of the files, those that its version of the hierarchy has.
-pub(super) fn list(directory: &Path, version: CgroupVersion) -> io::Result<Listing> {
+pub(in crate::sources) fn list(directory: &Path, version: CgroupVersion) -> io::Result<Listing> {
     let (mut files, mut children) = (Vec::<SizeNames>::new(), Vec::new());
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -59,7 +60,7 @@ pub(super) fn list(directory: &Path, version: CgroupVersion) -> io::Result<Listi
                 None => files.push(SizeNames { page_size, names: vec![named] }),
             }
         } else if entry.file_type()?.is_dir() {
-            children.push(Child { name, inode: entry.ino() });
+            children.push(Child { name: name.into(), inode: entry.ino() });
         }
     }
     files.sort_by_key(|size| size.page_size);
@@ -69,7 +70,7 @@ pub(super) fn list(directory: &Path, version: CgroupVersion) -> io::Result<Listi
 }
 
 /// A name as text that a terminal can show: bytes that are no UTF-8 as `%FF`, control characters as `%1B`.
-pub(super) fn printable(name: &[u8]) -> String {
+pub(in crate::sources) fn printable(name: &[u8]) -> String {
     let escape = |bytes: &[u8]| bytes.iter().map(|byte| format!("%{byte:02X}")).collect::<String>();
     name.utf8_chunks().fold(String::new(), |mut text, chunk| {
         for character in chunk.valid().chars() {
@@ -116,7 +117,7 @@ mod tests {
         assert_eq!((small.as_str(), large.as_str()), ("2Mi", "1Gi"));
         let kinds: Vec<FileKind> = names.iter().map(|(kind, _)| *kind).collect();
         assert_eq!(kinds, [FileKind::Usage, FileKind::Reserved, FileKind::Events], "no v1 file");
-        let children: Vec<_> = listing.children.iter().map(|child| &child.name).collect();
+        let children: Vec<_> = listing.children.iter().map(|child| &*child.name).collect();
         assert_eq!(children, ["a", "b"]);
     }
 }

@@ -1,4 +1,4 @@
-//! The hugetlb cgroups: where their hierarchy is, which there are, what their files say.
+//! The hugetlb cgroups: which there are, and what their files say. Where their hierarchy is: [`hierarchy`].
 //!
 //! The reader keeps a tree of the cgroups that have hugetlb files ([`tree`]), each with its figures as they were last read. It
 //! keeps no file and no directory open. What it keeps is a cache: a reader that has stayed for days reads what a new one
@@ -20,26 +20,30 @@
 //!   Its limits are watched.
 //! - *Idle*: all others.
 //!
-//! Of a pod it is also known whether any process is left in it, as of when it was last read whole ([`populated`]).
+//! Of a pod it is also known whether any process is left in it, as of when it was last read whole or in its turn ([`populated`]).
+//! A page size whose pool is empty, without overcommit, is one that nobody can have a page of: on most nodes all but one.
 //!
 //! # What a poll reads, in this order
 //!
 //! 1. The notifications. A cgroup that one is about is listed and read whole in this poll, whatever it says ([`watch`]).
 //! 2. The directories of those, and of whatever is found new below them ([`discover`]).
-//! 3. Whole, which is all files of all page sizes ([`read`]): the new; those that a notification was about; those of which a
-//!    figure failed at the last poll; and those whose turn it is. Every cgroup has its turn every 54 s ([`tree`]).
-//! 4. The counters: `events` of the outermost cgroups, and below each that moved those of its children, and so on. What is
-//!    held there is read at once, and told with the snapshot ([`AtRefusal`]): whoever is killed gives it back soon. Woken by a
-//!    refusal, the agent asks for this before it polls, and what the outermost hold is the first thing that is read.
-//! 5. Usage and reservation of the outermost cgroups; below each that is in use, or was until this poll, those of its children
-//!    in use; and where something is left over between its figure and their sum, those of all its children. A parent is read
-//!    before its children.
-//! 6. On v1, `failcnt` wherever a limit is finite and the pool may have a page, and the peak where it moved.
-//! 7. On a machine with several NUMA nodes, which of them containers are bound to ([`cpuset`]).
+//! 3. Whole, which is all files of all page sizes ([`read`]): the new; those that a notification was about; and those of which
+//!    a figure failed at the last poll.
+//! 4. The limits of those whose turn it is, on v1 `max_usage`, and of a pod whether a process is left: the sums say the rest.
+//!    Every cgroup has its turn every 54 s ([`tree`]).
+//! 5. The counters: `events` of the outermost cgroups, and below each that moved those of its children, and so on. What is
+//!    held there is read at once, and goes with the snapshot ([`AtRefusal`]): a process that is killed gives it back soon. Of
+//!    sizes that nobody can have a page of they are read only when a refusal was notified. The agent is woken by that, and
+//!    asks for this step before it polls ([`Cgroups::heed_refusals`]).
+//! 6. Usage and reservation of the outermost cgroups, not of sizes that nobody can have a page of; below each that is in use,
+//!    or was until this poll, those of its children in use; and where its figure is not the sum of all its children's as last
+//!    read, those of all its children. A parent is read before its children.
+//! 7. On v1, `failcnt` wherever a limit is finite and somebody can have a page, and the peak where it moved.
+//! 8. On a machine with several NUMA nodes, which of them containers are bound to ([`cpuset`]).
 //!
-//! So a poll in which nothing happens reads three files of each outermost cgroup and size, two of each cgroup in use, and one
-//! 27th of all cgroups whole (polls being 2 s apart). A limit set by hand is read at the next poll where the cgroup is in use
-//! (1, its watch), and else in its turn, within 60 s where polls are at most 6 s apart (3). A figure that is not what it was
+//! So a poll in which nothing happens reads three files of each outermost cgroup and size, two of each cgroup in use, and the
+//! limits of one 27th of all (polls being 2 s apart). A limit set by hand is read at the next poll where the cgroup is in use
+//! (1, its watch), and else in its turn, within 60 s where polls are at most 6 s apart (4). A figure that is not what it was
 //! makes a new snapshot; else the last one is handed out again ([`shown`]).
 //!
 //! # When that is not enough
@@ -50,6 +54,9 @@
 //!   and tries to watch it, until all is watched.
 //! - *Not the kernel's file system* (a copy of it): the same, without watching. Nothing keeps the sums there.
 //! - *Once an hour* everything is listed and read, in case a notification was lost without a trace.
+//! - *There are more cgroups than we have memory for* ([`room`]): more are kept only if they use pages or they or
+//!   their pod were granted some. How many are left out is said at every poll. They are looked through when their parent is
+//!   listed: when it is notified, in its turn, and while something is left over in it.
 //! - *A cgroup went away while it was read* (ENOENT, ENODEV): it is dropped, and its parent is listed at the next poll. The
 //!   same where a controller was withdrawn by hand (`-hugetlb`): at once where pages are in use, and else in its turn.
 //! - *A file could not be read or understood*: its figure is `Failed`, the source is down and says why, and the cgroup is
@@ -57,16 +64,14 @@
 //! - *Figures change while they are read.* A page touched after its pod was read and before its container was is missed by
 //!   this poll and found by the next: whoever is found in use puts those above it in use, whatever was read of them.
 
-mod corner;
 mod cpuset;
 mod discover;
-mod hierarchy;
 mod list;
-mod own;
 mod populated;
 mod prune;
 mod read;
 mod refusals;
+mod room;
 mod round;
 mod shown;
 mod tree;
@@ -82,13 +87,13 @@ use std::{fs, mem};
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
 
 use super::Roots;
+use super::hierarchy::{self, Mounted, Own, corner};
 use super::kernel_file::KernelFiles;
 use crate::identity::NameIndex;
 use crate::snapshot::{
     AtRefusal, Cgroup, CgroupVersion, Health, Hierarchy, OwnCgroup, Pool, Problems,
 };
-use hierarchy::Mounted;
-use own::Own;
+pub(super) use list::list;
 use round::Round;
 use shown::Shown;
 use tree::Tree;
@@ -216,10 +221,14 @@ impl Cgroups {
         let (now, pools) = (asked.now, asked.pools);
         let mut round = Round { tree, now, pools, files, problems, watch };
         round.discover();
-        for id in round.tree.due(now) {
+        round.complain_of_left_out();
+        for id in round.tree.take_unread() {
             round.read_whole(id);
         }
+        let turns = round.tree.take_turns(now);
         if is_notified {
+            let root = round.root();
+            turns.into_iter().for_each(|id| round.read_in_turn(id, &root));
             round.follow_refusals();
             round.read_in_use();
             if round.tree.version == CgroupVersion::V1 {

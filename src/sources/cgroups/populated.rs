@@ -8,7 +8,7 @@ use crate::sources::kernel_file::Directory;
 use crate::sources::parse;
 
 impl Round<'_> {
-    /// Reads it of a pod, whenever that is read whole.
+    /// Reads it of a pod, whenever that is read whole or in its turn.
     pub(super) fn read_populated(&mut self, id: Id, directory: &Directory) {
         let Some(node) = self.tree.node(id) else { return };
         if !matches!(&*node.facts.owner, Owner::Pod(_)) {
@@ -31,8 +31,7 @@ impl Round<'_> {
 
     /// v1 counts no processes: whoever lists none in a cgroup and in all below it has none.
     fn has_process(&mut self, id: Id) -> Reading<bool> {
-        let Some(node) = self.tree.node(id) else { return Reading::Absent };
-        let directory = Directory::open(&node.location);
+        let directory = Directory::open(&self.tree.directory(id));
         let own = self.file(&directory, "cgroup.procs", |text| Some(!text.trim().is_empty()));
         let mut all = own;
         for child in self.tree.children(id) {

@@ -37,15 +37,21 @@ impl Round<'_> {
         self.visit_all(known, size, at);
         if is_left_over(self.tree, id, &children, size) {
             self.visit_all(others, size, at);
+            if self.tree.left_out.contains_key(&id) && is_left_over(self.tree, id, &children, size)
+            {
+                // It may be one that is left out.
+                self.tree.unlisted.insert(id);
+            }
         }
         Ok(())
     }
 
     fn visit_all(&mut self, children: Vec<Id>, size: PageSize, at: &Directory) {
         for child in children {
-            if let Some(below) = self.tree.node(child).map(|child| at.below(child.name())) {
-                self.visit(child, size, &below);
-            }
+            let Some(node) = self.tree.node(child) else { continue };
+            let below = at.below(node.name());
+            let below = if node.children.is_empty() { below } else { below.reopened() };
+            self.visit(child, size, &below);
         }
     }
 }

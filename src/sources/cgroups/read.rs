@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::round::Round;
 use super::tree::Id;
 use super::watch::Watch;
-use crate::snapshot::{CgroupVersion, Failures, Hugetlb, Limit, Pool, Reading};
+use crate::snapshot::{CgroupVersion, Failures, Hugetlb, Limit, Reading};
 use crate::sources::kernel_file::{Directory, Gone, Listed};
 use crate::sources::parse::{self, FileKind};
 use crate::units::{Bytes, PageSize};
@@ -41,14 +41,33 @@ pub(super) fn no_figures(page_size: PageSize, version: CgroupVersion) -> Hugetlb
 impl Round<'_> {
     /// Reads a cgroup whole: all its files, of all page sizes.
     pub(super) fn read_whole(&mut self, id: Id) {
-        let Some(node) = self.tree.node(id) else { return };
-        let (directory, sizes) = (Directory::open(&node.location), node.sizes.len());
-        self.tree.was_read(id, self.now);
+        let (directory, sizes) = (Directory::open(&self.tree.directory(id)), self.sizes(id));
+        if self.tree.is_new(id, self.now) {
+            self.tree.must_read(id);
+        }
         if (0..sizes).try_for_each(|index| self.read_size(id, index, &directory)).is_err() {
             self.forget(id);
             return;
         }
         self.read_populated(id, &directory);
+    }
+
+    /// Reads what may have changed of an idle cgroup though nothing tells: its limits, and what v1 remembers.
+    pub(super) fn read_in_turn(&mut self, id: Id, root: &Directory) {
+        let (directory, sizes) = (root.below(self.tree.below_root(id)), self.sizes(id));
+        let kinds = [&LIMITS, self.beside_use()].concat();
+        if (0..sizes).try_for_each(|index| self.read(id, index, &kinds, &directory)).is_err() {
+            self.forget(id);
+            return;
+        }
+        self.read_populated(id, &directory);
+        if self.tree.left_out.contains_key(&id) {
+            self.tree.unlisted.insert(id);
+        }
+    }
+
+    fn sizes(&self, id: Id) -> usize {
+        self.tree.node(id).map_or(0, |node| node.sizes.len())
     }
 
     fn read_size(&mut self, id: Id, index: usize, at: &Directory) -> Result<(), Gone> {
@@ -87,7 +106,8 @@ impl Round<'_> {
         let Some(node) = self.tree.node(id) else { return };
         let Some(names) = node.names.get(index) else { return };
         let names = LIMITS.iter().filter_map(|kind| names.of(*kind));
-        let files: Vec<_> = names.map(|name| node.location.join(name)).collect();
+        let directory = self.tree.directory(id);
+        let files: Vec<_> = names.map(|name| directory.join(name)).collect();
         let watched: Vec<_> = files.iter().map(|it| self.watch(id, it, Watch::file)).collect();
         if let Some(size) = self.tree.node_mut(id).and_then(|node| node.sizes.get_mut(index)) {
             size.limits_watched = !watched.contains(&false);
@@ -108,14 +128,15 @@ impl Round<'_> {
     /// nobody can have a page of (on most nodes all but one): every pod has a limit for them, and what it refuses there
     /// the pool would.
     pub(super) fn read_failcnts(&mut self) {
+        let root = self.root();
         for id in self.tree.ids() {
             let Some(node) = self.tree.node(id) else { continue };
             let figures = node.facts.hugetlb.iter();
-            let counters: Vec<_> = figures.map(|it| may_have_refused(it, self.pools)).collect();
-            if counters.iter().all(Vec::is_empty) {
+            let counters: Vec<_> = figures.map(|it| self.may_have_refused(it)).collect();
+            if counters.iter().all(|kinds| kinds.is_empty()) {
                 continue;
             }
-            let at = Directory::open(&node.location);
+            let at = root.below(self.tree.below_root(id));
             let mut counters = counters.iter().enumerate();
             if counters
                 .try_for_each(|(index, kinds)| self.read_failcnt(id, index, kinds, &at))
@@ -146,6 +167,21 @@ impl Round<'_> {
         Ok(())
     }
 
+    /// The counters whose limit is not known to be infinite, of a size that somebody may have a page of.
+    fn may_have_refused(&self, figures: &Hugetlb) -> &'static [FileKind] {
+        const UNLIMITED: [Reading<Limit>; 2] =
+            [Reading::Absent, Reading::Present(Limit::Unlimited)];
+        let [fault, reservation] =
+            [figures.limit, figures.reservation_limit].map(|limit| !UNLIMITED.contains(&limit));
+        match (fault, reservation) {
+            _ if !self.can_be_had(figures.page_size) => &[],
+            (true, true) => &[FileKind::Failcnt, FileKind::ReservedFailcnt],
+            (true, false) => &[FileKind::Failcnt],
+            (false, true) => &[FileKind::ReservedFailcnt],
+            (false, false) => &[],
+        }
+    }
+
     /// Reads some files of one size, those of them that exist. Where a figure could not be had, all is tried again at the
     /// next poll.
     pub(super) fn read(
@@ -173,7 +209,12 @@ impl Round<'_> {
         Ok(())
     }
 
-    fn read_file(&mut self, of: &mut Hugetlb, kind: FileKind, at: Listed<'_>) -> Result<(), Gone> {
+    pub(super) fn read_file(
+        &mut self,
+        of: &mut Hugetlb,
+        kind: FileKind,
+        at: Listed<'_>,
+    ) -> Result<(), Gone> {
         const USAGE: &str = "bytes below 2^62";
         const LIMIT: &str = "`max` or bytes";
         const NUMA: &str = "`total=<bytes> N0=<bytes> ...`";
@@ -204,23 +245,15 @@ impl Round<'_> {
     }
 }
 
-/// The counters whose limit is not known to be infinite, of a size that somebody may have a page of.
-fn may_have_refused(figures: &Hugetlb, pools: &[Pool]) -> Vec<FileKind> {
-    let is_none = |pool: &Pool| pool.page_size == figures.page_size && pool.is_empty();
-    let unlimited = [Reading::Absent, Reading::Present(Limit::Unlimited)];
-    let mut counters = Vec::new();
-    if !pools.iter().any(is_none) {
-        counters.extend((!unlimited.contains(&figures.limit)).then_some(FileKind::Failcnt));
-        let is_limited = !unlimited.contains(&figures.reservation_limit);
-        counters.extend(is_limited.then_some(FileKind::ReservedFailcnt));
-    }
-    counters
-}
-
 /// Whether pages are mapped or touched, or that is not known.
-fn is_used(figures: &Hugetlb) -> bool {
+pub(super) fn is_used(figures: &Hugetlb) -> bool {
     let none = [Reading::Present(Bytes::ZERO), Reading::Absent];
     !(none.contains(&figures.usage) && none.contains(&figures.reserved))
+}
+
+/// Whether it may use pages, and not all that there are.
+pub(super) fn is_granted(figures: &Hugetlb) -> bool {
+    matches!(figures.limit, Reading::Present(Limit::At(limit)) if limit > Bytes::ZERO)
 }
 
 /// Whether a figure was there and could not be had.

@@ -1,7 +1,6 @@
 //! One read of all cgroups: what it reads with.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::tree::{Id, Tree};
@@ -28,15 +27,32 @@ impl Round<'_> {
         self.pools.iter().any(|pool| pool.nodes.len() > 1)
     }
 
-    /// Does something with the outermost cgroups, for each page size that they have files for, which all have.
+    /// The root of the hierarchy.
+    pub(super) fn root(&self) -> Directory {
+        Directory::open(&self.tree.root)
+    }
+
+    /// Whether anybody can have a page of that size. On most nodes all sizes but one have an empty pool.
+    pub(super) fn can_be_had(&self, page_size: PageSize) -> bool {
+        !self.pools.iter().any(|pool| pool.page_size == page_size && pool.is_empty())
+    }
+
+    /// Does something with the outermost cgroups, for each page size that somebody may have pages of, or has.
     pub(super) fn for_outermost(
         &mut self,
         mut what: impl FnMut(&mut Self, Id, PageSize, &Directory),
     ) {
+        let root = self.root();
         for id in self.tree.outermost() {
             let Some(node) = self.tree.node(id) else { continue };
-            let (directory, names) = (Directory::open(&node.location), Arc::clone(&node.names));
-            names.iter().for_each(|names| what(self, id, names.page_size, &directory));
+            let directory = root.below(node.name()).reopened();
+            let sizes: Vec<PageSize> = node.names.iter().map(|names| names.page_size).collect();
+            for size in sizes {
+                if self.can_be_had(size) || self.tree.node(id).is_some_and(|it| it.is_in_use(size))
+                {
+                    what(self, id, size, &directory);
+                }
+            }
         }
     }
 

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::own::Own;
 use super::tree::{Id, Tree};
 use crate::identity::{ContainerCgroup, NameIndex, Owner, PodUid, Runtime};
 use crate::snapshot::{AtRefusal, Cgroup, OwnCgroup};
+use crate::sources::hierarchy::Own;
 
 /// What was shown last.
 #[derive(Debug, Default)]

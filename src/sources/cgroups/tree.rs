@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
+use std::mem;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use super::list::{Child, SizeNames, printable};
 use super::read::no_figures;
+use super::room::MOST;
 use super::watch::Watched;
 use crate::identity::Owner;
 use crate::snapshot::{AtRefusal, Cgroup, CgroupVersion, Hugetlb, Reading};
@@ -20,6 +22,9 @@ const NEW: Duration = Duration::from_secs(10);
 /// Every cgroup's turn comes once in this time: within 60 s where polls are 6 s apart, the longest default interval.
 const TURN: Duration = Duration::from_secs(54);
 
+/// So many parts of all take turns.
+const PARTS: u32 = 32;
+
 /// Which cgroup. Numbers are not used twice, and a parent's is below its children's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Id(u64);
@@ -29,8 +34,8 @@ pub(super) struct Id(u64);
 pub(super) struct Node {
     /// What was last read of it, as a snapshot shows it but for the parent's index.
     pub(super) facts: Cgroup,
-    /// Its directory.
-    pub(super) location: PathBuf,
+    /// The name of its directory.
+    name: Arc<OsStr>,
     pub(super) parent: Option<Id>,
     /// As its directory was last listed.
     pub(super) children: BTreeMap<Child, Id>,
@@ -76,21 +81,29 @@ impl Held {
 #[derive(Debug)]
 pub(super) struct Tree {
     pub(super) version: CgroupVersion,
+    /// Where the hierarchy is mounted.
+    pub(super) root: PathBuf,
     nodes: HashMap<Id, Box<Node>>,
     last: Id,
     /// Those whose directories are listed next.
     pub(super) unlisted: BTreeSet<Id>,
-    /// When each is read whole.
-    turns: HashMap<Id, Duration>,
+    /// Those that are read whole next.
+    unread: BTreeSet<Id>,
+    /// When turns were last taken.
+    turned: Duration,
+    /// How many are kept whatever they do.
+    pub(super) most: usize,
+    /// Those that have more children than there is room for, and how many more.
+    pub(super) left_out: BTreeMap<Id, usize>,
     /// Whether anything is not as it was shown.
     pub(super) changed: bool,
 }
 
 impl Node {
-    fn new(path: &str, location: PathBuf, inode: u64, parent: Option<Id>, now: Duration) -> Self {
+    fn new(path: &str, child: &Child, parent: Option<Id>, now: Duration) -> Self {
         let facts = Cgroup {
             path: path.into(),
-            inode,
+            inode: child.inode,
             parent: None,
             owner: Arc::new(Owner::of(path)),
             populated: Reading::Absent,
@@ -99,7 +112,7 @@ impl Node {
         };
         Self {
             facts,
-            location,
+            name: Arc::clone(&child.name),
             parent,
             children: BTreeMap::new(),
             names: Arc::default(),
@@ -111,7 +124,7 @@ impl Node {
 
     /// The name of its directory.
     pub(super) fn name(&self) -> &OsStr {
-        self.location.file_name().unwrap_or_default()
+        &self.name
     }
 
     /// Where a page size stands among its own.
@@ -146,13 +159,18 @@ impl Tree {
 
     /// The root alone, not yet listed.
     pub(super) fn new(version: CgroupVersion, root: &Path, inode: u64) -> Self {
-        let root = Node::new("/", root.to_owned(), inode, None, Duration::ZERO);
+        let child = Child { name: Arc::from(OsStr::new("")), inode };
+        let node = Node::new("/", &child, None, Duration::ZERO);
         Self {
             version,
-            nodes: HashMap::from([(Self::ROOT, Box::new(root))]),
+            root: root.to_owned(),
+            nodes: HashMap::from([(Self::ROOT, Box::new(node))]),
             last: Self::ROOT,
             unlisted: BTreeSet::from([Self::ROOT]),
-            turns: HashMap::new(),
+            unread: BTreeSet::new(),
+            turned: Duration::ZERO,
+            most: MOST,
+            left_out: BTreeMap::new(),
             changed: true,
         }
     }
@@ -193,14 +211,24 @@ impl Tree {
         std::iter::successors(self.node(id), |node| self.node(node.parent?))
     }
 
+    /// Where a cgroup's directory is below the root's.
+    pub(super) fn below_root(&self, id: Id) -> PathBuf {
+        let names: Vec<_> = self.chain(id).map(Node::name).collect();
+        names.into_iter().rev().collect()
+    }
+
+    /// Its directory.
+    pub(super) fn directory(&self, id: Id) -> PathBuf {
+        self.root.join(self.below_root(id))
+    }
+
     /// Adds a cgroup below another; it has no files until it is listed.
     pub(super) fn add(&mut self, parent: Id, child: &Child, now: Duration) -> Option<Id> {
         let above = self.node(parent)?;
         let separator = if &*above.facts.path == "/" { "" } else { "/" };
         let path = format!("{}{separator}{}", above.facts.path, printable(child.name.as_bytes()));
-        let location = above.location.join(&child.name);
         self.last = Id(self.last.0 + 1);
-        let node = Node::new(&path, location, child.inode, Some(parent), now);
+        let node = Node::new(&path, child, Some(parent), now);
         self.nodes.insert(self.last, Box::new(node));
         Some(self.last)
     }
@@ -242,7 +270,8 @@ impl Tree {
         let mut pending = vec![id];
         while let Some(id) = pending.pop() {
             let Some(node) = self.nodes.remove(&id) else { continue };
-            self.turns.remove(&id);
+            self.unread.remove(&id);
+            self.left_out.remove(&id);
             self.changed |= !node.names.is_empty();
             pending.extend(node.children.into_values());
             ended.extend(node.watches);
@@ -252,28 +281,38 @@ impl Tree {
 
     /// Has a cgroup read whole at the next opportunity.
     pub(super) fn must_read(&mut self, id: Id) {
-        self.turns.insert(id, Duration::ZERO);
+        self.unread.insert(id);
     }
 
     /// Has all of them listed and read whole.
     pub(super) fn must_read_all(&mut self) {
         self.unlisted = self.ids();
-        self.turns = self.unlisted.iter().map(|id| (*id, Duration::ZERO)).collect();
+        self.unread = self.unlisted.clone();
     }
 
-    /// Those that are read whole now, parents before their children.
-    pub(super) fn due(&self, now: Duration) -> BTreeSet<Id> {
-        self.turns.iter().filter(|(_, at)| **at <= now).map(|(id, _)| *id).collect()
+    /// Takes those that must be read whole, parents before their children.
+    pub(super) fn take_unread(&mut self) -> BTreeSet<Id> {
+        mem::take(&mut self.unread)
     }
 
-    /// Schedules the next time that a cgroup is read whole after it was: at the next poll while it is new, else in its turn.
-    /// Turns are spread by number, so that those found together don't come together.
-    pub(super) fn was_read(&mut self, id: Id, now: Duration) {
-        let is_new = self.node(id).is_some_and(|node| now.saturating_sub(node.found) < NEW);
-        let part = u32::try_from(id.0 % 32).unwrap_or_default();
-        let since = (now + TURN - TURN * part / 32).as_millis() % TURN.as_millis();
-        let since = Duration::from_millis(u64::try_from(since).unwrap_or_default());
-        self.turns.insert(id, if is_new { now } else { now + TURN - since });
+    /// Whether a cgroup is new.
+    pub(super) fn is_new(&self, id: Id, now: Duration) -> bool {
+        self.node(id).is_some_and(|node| now.saturating_sub(node.found) < NEW)
+    }
+
+    /// Takes those whose turn has come since this was last asked. They are spread by number, so that those found together
+    /// don't come together.
+    pub(super) fn take_turns(&mut self, now: Duration) -> Vec<Id> {
+        let before = mem::replace(&mut self.turned, now);
+        let round = |at: Duration, part: u64| {
+            let ahead = TURN - TURN * u32::try_from(part).unwrap_or_default() / PARTS;
+            (at + ahead).as_millis() / TURN.as_millis()
+        };
+        let has_come = |id: &&Id| {
+            let part = id.0 % u64::from(PARTS);
+            round(before, part) < round(now, part)
+        };
+        self.nodes.keys().filter(has_come).copied().collect()
     }
 
     /// Notes that a cgroup is in use, and so those above it, whatever was read of them: all may have changed between two

@@ -126,3 +126,50 @@ fn a_controller_withdrawn_by_hand_is_missed_at_once_where_pages_are_used_and_els
     example.read();
     assert_eq!(example.paths(), ["/a", "/a/b", "/a/c", "/d"]);
 }
+
+/// So many idle pods that there is no room for three of them.
+fn crowded() -> Example {
+    let mut example = Example::new(&["k"]);
+    example.tree().most = 6;
+    (0..7).for_each(|number| example.make(&format!("k/p{number}")));
+    example.read();
+    assert_eq!(example.paths(), ["/k", "/k/p0", "/k/p1", "/k/p2", "/k/p3"]);
+    example
+}
+
+#[test]
+fn how_many_there_is_no_room_for_is_said_at_every_poll() {
+    let mut example = crowded();
+    for _ in 0..2 {
+        let Health::Down(why) = &example.problems else { panic!("it is said") };
+        assert!(why.starts_with("3 cgroups are left out: beyond 6 "), "{why}");
+        example.read();
+    }
+    fs::remove_dir_all(example.at("k/p0")).expect("removed");
+    example.read();
+    assert_eq!(example.paths(), ["/k", "/k/p1", "/k/p2", "/k/p3", "/k/p4"]);
+    ["k/p1", "k/p2"].iter().for_each(|it| fs::remove_dir_all(example.at(it)).expect("removed"));
+    example.read();
+    assert_eq!(example.problems, Health::Up);
+}
+
+#[test]
+fn there_is_room_for_those_that_use_pages_or_were_granted_some() {
+    const POD: &str = "k/pod11111111-1111-4222-8333-444444444444";
+    let mut example = crowded();
+    example.make(POD);
+    example.write(POD, "max", "2097152");
+    example.make(&format!("{POD}/c"));
+    example.read();
+    let more = |example: &Example| -> Vec<String> {
+        example.paths()[5..].iter().map(|path| path.replace(POD, "pod")).collect()
+    };
+    assert_eq!(more(&example), ["/pod", "/pod/c"], "as they come");
+    example.use_pages(&["k", "k/p5"], 2);
+    (0..2).for_each(|_| example.read());
+    assert_eq!(more(&example), ["/k/p5", "/pod", "/pod/c"], "something is left over");
+    assert_eq!(example.pages("/k/p5"), 2);
+    example.write("k/p6", "max", "2097152");
+    example.after(60);
+    assert_eq!(more(&example), ["/k/p5", "/k/p6", "/pod", "/pod/c"], "in the parent's turn");
+}

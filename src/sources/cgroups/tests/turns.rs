@@ -23,16 +23,36 @@ fn a_limit_set_by_hand_on_an_idle_cgroup_is_seen_within_a_minute() {
 }
 
 #[test]
-fn a_cgroup_is_read_whole_in_its_turn() {
+fn of_an_idle_cgroup_the_limits_alone_are_read_in_its_turn_and_all_of_it_within_the_hour() {
     let mut example = Example::settled(&["k", "k/a"]);
     // What no kernel would show: the sums say that nothing is used and nothing was refused.
     example.use_pages(&["k/a"], 2);
     example.write("k/a", "events.local", "max 7");
-    example.read();
+    example.write("k/a", "rsvd.max", "4096");
     example.after(60);
+    assert_eq!(example.figures("/k/a").reservation_limit, at(4096));
+    assert_eq!(example.pages("/k/a"), 0);
+    example.after(3600);
     assert_eq!(example.pages("/k/a"), 2);
     let Failures::V2 { local, .. } = example.figures("/k/a").failures else { panic!("v2") };
     assert_eq!(local, Reading::Present(7));
+}
+
+#[test]
+fn the_most_that_an_idle_cgroup_of_v1_used_is_read_in_its_turn() {
+    let mut example = Example::of(CgroupVersion::V1, &["a"]);
+    example.after(100);
+    example.write("a", "max_usage_in_bytes", "2097152");
+    example.after(60);
+    assert_eq!(example.figures("/a").max_usage, Reading::Present(Bytes(2 << 20)));
+}
+
+#[test]
+fn the_root_of_v1_is_kept() {
+    let mut example = Example::of(CgroupVersion::V1, &["a"]);
+    let outermost = example.tree().outermost();
+    example.after(4);
+    assert_eq!(example.tree().outermost(), outermost, "its directory has no name of its own");
 }
 
 #[test]

@@ -7,16 +7,16 @@
 
 use std::fs;
 
-use super::list::list;
 use crate::snapshot::{CgroupVersion, Hierarchy};
+use crate::sources::cgroups::list;
 
 /// Whether a node's pods may be outside of what is mounted there.
-pub(super) fn is_corner(hierarchy: &Hierarchy) -> bool {
+pub(in crate::sources) fn is_corner(hierarchy: &Hierarchy) -> bool {
     is_part(hierarchy) && !has_kubelet(hierarchy)
 }
 
 /// Whether what is mounted there is a part of the machine's hierarchy: a container's corner, or a node of kind.
-pub(super) fn is_part(hierarchy: &Hierarchy) -> bool {
+pub(in crate::sources) fn is_part(hierarchy: &Hierarchy) -> bool {
     let has = |name: &str| hierarchy.root.join(name).exists();
     match hierarchy.version {
         CgroupVersion::V1 => has("cgroup.procs") && !has("release_agent"),
@@ -28,12 +28,12 @@ pub(super) fn is_part(hierarchy: &Hierarchy) -> bool {
 }
 
 /// Whether it is a hierarchy of v2, with the controller or without.
-pub(super) fn is_unified(hierarchy: &Hierarchy) -> bool {
+pub(in crate::sources) fn is_unified(hierarchy: &Hierarchy) -> bool {
     hierarchy.version == CgroupVersion::V2 && hierarchy.root.join("cgroup.controllers").exists()
 }
 
 /// What is wrong with it.
-pub(super) fn complaint(hierarchy: &Hierarchy) -> String {
+pub(in crate::sources) fn complaint(hierarchy: &Hierarchy) -> String {
     format!(
         "{} is a container's corner of the cgroup hierarchy: no pod outside it is seen; mount the host's and name it with --path.cgroupfs",
         hierarchy.root.display()

@@ -9,16 +9,16 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::hierarchy::Mounted;
-use super::list::list;
+use super::Mounted;
 use crate::identity::Owner;
 use crate::snapshot::{Cgroup, OwnCgroup};
 use crate::sources::Roots;
+use crate::sources::cgroups::list;
 use crate::sources::membership::hugetlb_cgroup;
 
 /// Our own cgroup's directory.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Own {
+pub(in crate::sources) struct Own {
     cgroup: OwnCgroup,
     device: u64,
     inode: u64,
@@ -26,7 +26,7 @@ pub(super) struct Own {
 
 impl Own {
     /// Looks for it; nothing where no hierarchy is mounted that shows it.
-    pub(super) fn find(roots: &Roots, mounted: &Mounted) -> Option<Self> {
+    pub(in crate::sources) fn find(roots: &Roots, mounted: &Mounted) -> Option<Self> {
         let cgroup = fs::read(roots.proc.join("self/cgroup")).ok()?;
         let cgroup = String::from_utf8_lossy(&cgroup);
         let (version, path) = hugetlb_cgroup(cgroup.trim_end())?;
@@ -45,7 +45,7 @@ impl Own {
 
     /// The same, with its place among those that were read. A container's own view of it and the host's tree show the
     /// same directory under other names; device and inode number tell.
-    pub(super) fn among(&self, cgroups: &[Cgroup], root: &Path) -> OwnCgroup {
+    pub(in crate::sources) fn among(&self, cgroups: &[Cgroup], root: &Path) -> OwnCgroup {
         let same = fs::metadata(root).is_ok_and(|root| root.dev() == self.device);
         let index = cgroups.iter().position(|cgroup| same && cgroup.inode == self.inode);
         // Where it is among those that have files, it has some by now.
@@ -94,7 +94,7 @@ mod tests {
                 pod_logs: at("pods"),
                 container_logs: at("containers"),
             };
-            Own::find(&roots, &Mounted::read(&roots).ok()?)
+            Own::find(&roots, &Mounted::read(&roots).expect("read"))
         }
 
         #[track_caller]

@@ -45,7 +45,8 @@ impl Machine {
     fn find(&self, cgroup: Option<&str>) -> Result<(CgroupVersion, String), String> {
         let path = self.0.path();
         let mut problems = Problems::default();
-        match find(&self.roots(cgroup), &Mounted::read(&self.roots(cgroup)), &mut problems) {
+        let roots = self.roots(cgroup);
+        match find(&roots, &Mounted::read(&roots), &mut problems) {
             Some(found) => {
                 let root = found.root.strip_prefix(path).expect("below the machine");
                 Ok((found.version, root.display().to_string()))
@@ -126,7 +127,8 @@ fn no_controller_is_said_once_and_plainly() {
 
 fn is_missing(machine: &Machine, cgroup: Option<&str>) -> bool {
     let mut problems = Problems::default();
-    let found = find(&machine.roots(cgroup), &Mounted::read(&machine.roots(cgroup)), &mut problems);
+    let roots = machine.roots(cgroup);
+    let found = find(&roots, &Mounted::read(&roots), &mut problems);
     assert!(found.is_none());
     SourceHealth::new(Source::Cgroups, problems).is_missing()
 }

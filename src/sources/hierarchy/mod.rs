@@ -10,13 +10,16 @@
 //! 42 31 0:41 / /sys/fs/cgroup/hugetlb rw,relatime - cgroup cgroup rw,hugetlb
 //! ```
 
+pub(super) mod corner;
+mod own;
+
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+pub(super) use own::Own;
 use procfs::process::MountInfo;
 
-use super::corner;
 use crate::snapshot::{CgroupVersion, Health, Hierarchy, Problems};
 use crate::sources::Roots;
 
