@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use crate::history::History;
 use crate::identity::{ContainerId, QosClass, Runtime};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{CgroupVersion, Snapshot};
 use ledger::Ledger;
 
 pub use findings::{
@@ -144,11 +144,13 @@ pub fn assess(snapshot: &Snapshot, history: &History, thresholds: &Thresholds) -
     let ledger = Ledger::of(snapshot, &inner);
     let mut pods = pods::states(snapshot, history, &ledger, thresholds);
     let containers = containers::states(snapshot, history, &ledger, &inner, &pods, thresholds);
+    let version = snapshot.hierarchy.as_ref().map(|hierarchy| hierarchy.version);
+    let counts_below = version == Some(CgroupVersion::V2);
     for container in &containers {
         // Pods are in the order of their UIDs.
         let place = pods.binary_search_by(|pod| pod.identity.uid.cmp(&container.identity.uid));
         if let Some(pod) = place.ok().and_then(|place| pods.get_mut(place)) {
-            pod.hear_of_failures(container);
+            pod.hear_of_failures(container, counts_below);
         }
     }
     let services = services::states(snapshot);
@@ -210,11 +212,14 @@ impl Instance {
 
 impl PodState {
     /// v1 counts a refusal only at the cgroup whose limit was hit; what a container was refused, its pod was.
-    fn hear_of_failures(&mut self, container: &ContainerState) {
+    fn hear_of_failures(&mut self, container: &ContainerState, counts_below: bool) {
         for size in &mut self.sizes {
             let of_size = |other: &&TenantSize| other.page_size == size.page_size;
-            let last = container.sizes.iter().find(of_size).and_then(|other| other.last_failure);
-            size.last_failure = size.last_failure.max(last);
+            let Some(other) = container.sizes.iter().find(of_size) else { continue };
+            size.last_failure = size.last_failure.max(other.last_failure);
+            if let Some(refusals) = other.refusals.present().filter(|_| counts_below) {
+                size.below = size.below.with(refusals);
+            }
         }
     }
 }

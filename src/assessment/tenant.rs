@@ -30,6 +30,8 @@ pub struct TenantSize {
     pub numa_usage: Reading<Vec<NumaUsage>>,
     /// The same failures by what was refused; absent where the counters are.
     pub refusals: Reading<Refusals>,
+    /// Of a pod, what its containers were refused and its own counter holds too (v2): that is told of them.
+    pub below: Refusals,
     /// The last touch that was refused; hardly ever there.
     pub fault: Option<Box<Fault>>,
     /// The most that was seen mapped.
@@ -61,6 +63,7 @@ impl TenantSize {
                 .failures
                 .total()
                 .map(|_| tally.map(|tally| tally.refusals).unwrap_or_default()),
+            below: Refusals::default(),
             fault: tally.and_then(|tally| tally.fault).map(Box::new),
             peak_reserved: tally.map(|tally| tally.peak_reserved).unwrap_or_default(),
             refused_ends: tally.and_then(|tally| tally.refused_ends).map(Box::new),
@@ -82,6 +85,7 @@ impl TenantSize {
             last_failure: tally.last_failure,
             numa_usage: Reading::Absent,
             refusals: Reading::Present(tally.refusals),
+            below: Refusals::default(),
             fault: tally.fault.map(Box::new),
             peak_reserved: tally.peak_reserved,
             refused_ends: tally.refused_ends.map(Box::new),
@@ -95,6 +99,7 @@ impl TenantSize {
         Self {
             failures: Reading::Absent,
             refusals: Reading::Absent,
+            below: Refusals::default(),
             fault: None,
             refused_ends: None,
             last_failure: None,
@@ -122,6 +127,11 @@ impl TenantSize {
     pub(super) fn add_refused_ends(&mut self, other: Option<RefusedEnds>) {
         let own = self.refused_ends.as_deref().copied();
         self.refused_ends = RefusedEnds::with(own, other).map(Box::new);
+    }
+
+    /// All that its counter holds, by what was refused.
+    pub fn all_refusals(&self) -> Reading<Refusals> {
+        self.refusals.map(|refusals| refusals.with(self.below))
     }
 
     /// What it has mapped or touched, as far as it is known.

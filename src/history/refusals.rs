@@ -169,11 +169,10 @@ impl Watch {
     /// How many are new.
     fn note(&mut self, growth: Growth, now: Now) -> u64 {
         self.total = self.total.saturating_add(growth.by);
-        if !growth.now {
-            return 0;
+        if growth.now {
+            self.last = Some(now.wall);
+            self.last_at = Some(now.since_start);
         }
-        self.last = Some(now.wall);
-        self.last_at = Some(now.since_start);
         growth.by
     }
 
@@ -192,9 +191,6 @@ impl Watch {
     }
 
     fn unexplained(&mut self, growth: Growth) -> Growth {
-        if !growth.now {
-            return growth;
-        }
         let explained = growth.by.min(self.explained);
         self.explained -= explained;
         Growth { by: growth.by - explained, ..growth }

@@ -49,7 +49,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "hugetlb_pod_classified_failures_total",
         kind: Kind::Counter,
-        help: "The pod's failures by what was refused: fault (a touch, SIGBUS), reservation (a mapping, harmless) or ambiguous (the kernel's figures do not tell). Told up to two polls late.",
+        help: "The pod's failures by what was refused: fault (a touch, SIGBUS), reservation (a mapping, harmless) or ambiguous (the kernel's figures do not tell, or nothing was granted and it was a mapping or a first touch without a reservation). Told up to two polls late.",
         labels: &["namespace", "pod", "uid", "pagesize", "kind"],
         collect: Collect::Parts(Tenants::Pods, kinds),
     },
@@ -95,7 +95,7 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "hugetlb_container_classified_failures_total",
         kind: Kind::Counter,
-        help: "The container's failures by what was refused: fault (a touch, SIGBUS), reservation (a mapping, harmless) or ambiguous (the kernel's figures do not tell). Told up to two polls late.",
+        help: "The container's failures by what was refused: fault (a touch, SIGBUS), reservation (a mapping, harmless) or ambiguous (the kernel's figures do not tell, or nothing was granted and it was a mapping or a first touch without a reservation). Told up to two polls late.",
         labels: &["namespace", "pod", "container", "uid", "pagesize", "kind"],
         collect: Collect::Parts(Tenants::Containers, kinds),
     },
@@ -103,7 +103,7 @@ pub(super) const FAMILIES: &[Family] = &[
 
 /// All three, so that a rate exists from the beginning.
 fn kinds(size: &TenantSize, push: &mut dyn FnMut(String, f64)) {
-    if let Some(refusals) = size.refusals.present() {
+    if let Some(refusals) = size.all_refusals().present() {
         push("ambiguous".to_owned(), as_f64(refusals.ambiguous.saturating_add(refusals.ungranted)));
         push("fault".to_owned(), as_f64(refusals.faults));
         push("reservation".to_owned(), as_f64(refusals.reservations));

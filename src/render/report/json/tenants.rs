@@ -158,7 +158,7 @@ fn with_outlook(tenant: &TenantSize) -> SizeReport {
             effective_limit_bytes: bytes(tenant.effective_limit()),
             bound_by: outlook.bound_by.map(|level| level.to_string()),
             failure_mode: Figure(outlook.failure_mode.map(|mode| mode.to_string())),
-            classified_failures: Figure(tenant.refusals.map(kinds)),
+            classified_failures: Figure(tenant.all_refusals().map(kinds)),
         }),
         ..size(tenant)
     }
