@@ -159,7 +159,7 @@ impl Record {
     /// What an instance leaves behind that was found gone then; on v1 its pod may have counted what it was refused.
     pub(super) fn left(&self, ended: Duration, pod_refused: Option<Duration>) -> Tally {
         let mut record = self.clone();
-        record.watch.end();
+        record.watch.end(true);
         let tally = record.tally();
         // Whoever was killed did not end over a mapping.
         let refused = record.watch.last_at.max(pod_refused);
@@ -174,7 +174,7 @@ impl PodRecord {
     pub(super) fn end(&mut self) {
         if self.as_seen.is_none() {
             self.as_seen = Some(self.sizes.clone());
-            self.sizes.values_mut().for_each(|record| record.watch.end());
+            self.sizes.values_mut().for_each(|record| record.watch.end(false));
         }
     }
 

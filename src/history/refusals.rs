@@ -153,9 +153,9 @@ impl Watch {
     }
 
     /// The cgroup is gone, and with it whatever it used.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, is_container: bool) {
         if let Some(undecided) = self.undecided.take() {
-            self.add(undecided.end(), &undecided);
+            self.add(undecided.end(is_container), &undecided);
         }
     }
 

@@ -15,6 +15,9 @@ use crate::units::Bytes;
 const POLLS_TO_FALL: u8 = 2;
 const TIME_TO_FALL: Duration = Duration::from_secs(2);
 
+/// That fewer pages just fill a limit may be chance.
+const FEW: u64 = 8;
+
 /// Refusals that wait for what happens next.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Undecided {
@@ -33,8 +36,8 @@ pub(super) struct Undecided {
     is_proved: bool,
     /// Whether they were touches for certain, which need not have killed.
     is_touch: bool,
-    /// What was in use on the node when they were heard of, and was not a moment later.
-    given_back: Bytes,
+    /// Whether the node had back a moment later what would just have filled a limit here.
+    may_have_filled: bool,
     /// Whether those who were refused were gone before they were seen.
     pub(super) is_unseen: bool,
 }
@@ -101,7 +104,7 @@ impl Undecided {
             },
             is_proved: true,
             is_touch: false,
-            given_back: Bytes::ZERO,
+            may_have_filled: false,
             is_unseen: true,
         };
         before.into_iter().for_each(|before| new.observe(before));
@@ -120,12 +123,14 @@ impl Undecided {
     /// Takes in what was held when they were heard of, and what is held now.
     pub(super) fn observe_then(&mut self, then: &Chain, now: &Chain) {
         self.observe(then);
-        self.given_back = self.given_back.max(then.given_back);
-        // As much as would have filled it was in use then, and is not any more.
-        if let (Room::Bytes(left), Some(used)) = (now.room, now.usage.present()) {
-            let fills = then.given_back <= left && then.given_back.0 + self.page.0 > left.0;
-            if fills && then.given_back >= self.page {
-                self.seen.full = self.seen.full.max(Some(Bytes(used.0 + then.given_back.0)));
+        let back = then.given_back;
+        if let (Room::Bytes(left), Some(used)) = (now.room, now.usage.present())
+            && (back >= self.page && back <= left && back.0 + self.page.0 > left.0)
+        {
+            self.may_have_filled = true;
+            // A few pages may as well have been another pod's.
+            if back.0 >= FEW * self.page.0 {
+                self.seen.full = self.seen.full.max(Some(Bytes(used.0 + back.0)));
             }
         }
     }
@@ -160,10 +165,11 @@ impl Undecided {
         if was_fault { Some(Kind::Fault) } else { is_over.then(|| self.unless_fault()) }
     }
 
-    /// What they were, when the cgroup is gone and with it whatever it held.
-    pub(super) fn end(&self) -> Kind {
+    /// What they were, when the cgroup is gone and with it whatever it held. That a pod is gone with all that it held says
+    /// nothing of them: so do pods that are deleted.
+    pub(super) fn end(&self, is_container: bool) -> Kind {
         let gone = Reading::Present(Bytes::ZERO);
-        let was_fault = self.is_touch || self.has_fallen(gone, gone);
+        let was_fault = self.is_touch || (is_container && self.has_fallen(gone, gone));
         if was_fault { Kind::Fault } else { self.unless_fault() }
     }
 
@@ -182,10 +188,10 @@ impl Undecided {
     fn unless_fault(&self) -> Kind {
         let Seen { is_known, held, any_held, is_granted, most_used, room, .. } = self.seen;
         let is_roomy = room.has(self.page) && room.has(Bytes(most_used.0 + 1));
-        if !is_known || self.is_touch || self.given_back >= self.page {
-            Kind::Ambiguous
-        } else if !is_granted && !held {
+        if is_known && !is_granted && !held {
             Kind::Ungranted
+        } else if !is_known || self.is_touch || self.may_have_filled {
+            Kind::Ambiguous
         } else if !any_held || is_roomy || self.is_proved {
             Kind::Reservation
         } else {

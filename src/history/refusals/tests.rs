@@ -228,7 +228,7 @@ fn who_is_gone_has_given_everything_back() {
         let mut story = Story::begin();
         story.poll(used, 9, v2(0), true);
         story.poll(used, 9, v2(1), true);
-        story.watch.end();
+        story.watch.end(true);
         assert_eq!(story.told(), told, "{used}");
     }
 }

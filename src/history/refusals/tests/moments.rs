@@ -17,22 +17,35 @@ fn a_touch_that_is_refused_and_costs_nobody_his_pages_need_not_have_killed() {
     let mut gone = Story::begin();
     gone.poll(10, 0, v2(0), false);
     gone.poll(10, 0, v2(1), false);
-    gone.watch.end();
+    gone.watch.end(true);
     assert_eq!(gone.told(), (1, 0, 0));
 }
 
 #[test]
 fn what_the_node_has_back_a_moment_later_was_held_by_whoever_was_refused() {
-    // Fifty pages fill the limit; thirty do not, and may be another's.
-    for (given_back, told) in [(50, (1, 0, 0)), (30, (0, 0, 1)), (0, (0, 1, 0))] {
+    // Fifty pages fill the limit; thirty do not, and are another's. A limit of few pages is filled by chance.
+    for (limit, given_back, told) in
+        [(50, 50, (1, 0, 0)), (50, 30, (0, 1, 0)), (50, 0, (0, 1, 0)), (4, 4, (0, 0, 1))]
+    {
         let mut story = Story::begin();
-        story.poll(0, 50, v2(0), true);
+        story.poll(0, limit, v2(0), true);
         story.given_back = given_back;
-        story.heard_at(0, 50);
+        story.heard_at(0, limit);
         for _ in 0..3 {
-            story.poll(0, 50, v2(1), true);
+            story.poll(0, limit, v2(1), true);
         }
-        assert_eq!(story.told(), told, "{given_back}");
+        assert_eq!(story.told(), told, "{limit} {given_back}");
+    }
+}
+
+#[test]
+fn a_pod_that_is_deleted_takes_what_it_held_with_it() {
+    for (is_container, told) in [(true, (1, 0, 0)), (false, (0, 0, 1))] {
+        let mut story = Story::begin();
+        story.poll(40, 10, v2(0), true);
+        story.poll(40, 10, v2(1), true);
+        story.watch.end(is_container);
+        assert_eq!(story.told(), told);
     }
 }
 
