@@ -26,6 +26,18 @@ impl RefusedEnds {
         is_soon.then_some(Self { count: 1, first: ended, last: ended })
     }
 
+    /// Those of a container and those that its pod alone counted. Of one poll they are of the same instance, which was found
+    /// gone before its refusal was read.
+    pub fn of_one(own: Option<Self>, unseen: Option<Self>) -> Option<Self> {
+        match (own, unseen) {
+            (Some(own), Some(unseen)) if own.last == unseen.last => {
+                let first = own.first.min(unseen.first);
+                Some(Self { count: own.count.max(unseen.count), first, last: own.last })
+            }
+            _ => Self::with(own, unseen),
+        }
+    }
+
     /// Both together, as far as they are one story.
     pub fn with(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         let (Some(one), Some(other)) = (one, other) else { return one.or(other) };
@@ -58,6 +70,17 @@ mod tests {
             assert_eq!(ends(&times), Some(all), "{times:?}");
         }
         assert_eq!(ends(&[1, 2, 2000]).map(|ends| ends.count), Some(1), "that is another story");
+    }
+
+    #[test]
+    fn one_end_is_counted_once() {
+        let both = |own: &[u64], unseen: &[u64]| {
+            RefusedEnds::of_one(ends(own), ends(unseen)).map(|ends| ends.count)
+        };
+        assert_eq!(both(&[4], &[4]), Some(1), "it was one instance");
+        assert_eq!(both(&[4], &[2]), Some(2));
+        assert_eq!(both(&[2, 4], &[4]), Some(2));
+        assert_eq!(both(&[], &[2, 4]), Some(2));
     }
 
     #[test]

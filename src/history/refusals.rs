@@ -38,6 +38,8 @@ pub struct Fault {
     pub at: Duration,
     /// The least limit of what may be touched, of the cgroup or of one above.
     pub limit: Reading<Limit>,
+    /// The same when the cgroup was last seen.
+    pub last_limit: Reading<Limit>,
     /// What the cgroup had mapped, as far as it was known.
     pub mapped: Option<Bytes>,
 }
@@ -114,6 +116,7 @@ impl Watch {
         let fault = Fault {
             at: now.since_start,
             limit: before.map_or(chain.limit, |before| before.limit),
+            last_limit: chain.limit,
             mapped: mapped.max(before.and_then(|it| it.reserved.present().max(it.usage.present()))),
         };
         let mut new = 0;
@@ -144,6 +147,9 @@ impl Watch {
             }
         }
         self.decide(chain, now.since_start);
+        if let Some(fault) = &mut self.fault {
+            fault.last_limit = chain.limit;
+        }
         self.peak = self.peak.max(hugetlb.max_usage.present());
         match &mut self.before {
             Some(before) => **before = *chain,

@@ -15,7 +15,7 @@ use crate::units::Bytes;
 const POLLS_TO_FALL: u8 = 2;
 const TIME_TO_FALL: Duration = Duration::from_secs(2);
 
-/// That fewer pages just fill a limit may be chance.
+/// Fewer pages than these may be another pod's: that they just fill a limit is chance.
 const FEW: u64 = 8;
 
 /// Refusals that wait for what happens next.
@@ -36,8 +36,6 @@ pub(super) struct Undecided {
     is_proved: bool,
     /// Whether they were touches for certain, which need not have killed.
     is_touch: bool,
-    /// Whether the node had back a moment later what would just have filled a limit here.
-    may_have_filled: bool,
     /// Whether those who were refused were gone before they were seen.
     pub(super) is_unseen: bool,
 }
@@ -104,7 +102,6 @@ impl Undecided {
             },
             is_proved: true,
             is_touch: false,
-            may_have_filled: false,
             is_unseen: true,
         };
         before.into_iter().for_each(|before| new.observe(before));
@@ -124,14 +121,11 @@ impl Undecided {
     pub(super) fn observe_then(&mut self, then: &Chain, now: &Chain) {
         self.observe(then);
         let back = then.given_back;
+        // As much as just fills the limit was in use on the node then, and is not any more.
         if let (Room::Bytes(left), Some(used)) = (now.room, now.usage.present())
-            && (back >= self.page && back <= left && back.0 + self.page.0 > left.0)
+            && (back <= left && back.0 + self.page.0 > left.0 && back.0 >= FEW * self.page.0)
         {
-            self.may_have_filled = true;
-            // A few pages may as well have been another pod's.
-            if back.0 >= FEW * self.page.0 {
-                self.seen.full = self.seen.full.max(Some(Bytes(used.0 + back.0)));
-            }
+            self.seen.full = self.seen.full.max(Some(Bytes(used.0 + back.0)));
         }
     }
 
@@ -190,7 +184,7 @@ impl Undecided {
         let is_roomy = room.has(self.page) && room.has(Bytes(most_used.0 + 1));
         if is_known && !is_granted && !held {
             Kind::Ungranted
-        } else if !is_known || self.is_touch || self.may_have_filled {
+        } else if !is_known || self.is_touch {
             Kind::Ambiguous
         } else if !any_held || is_roomy || self.is_proved {
             Kind::Reservation

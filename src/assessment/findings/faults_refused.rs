@@ -91,15 +91,18 @@ impl Since {
         // The cgroup that the touch was refused in may be gone, and its pod made again.
         let is_gone = size.outlook.limit == Reading::Absent;
         let living = if is_gone { successor(facts, who, size) } else { Some((who, size)) };
-        let (Some((who, size)), Some(then)) = (living, fault.limit.finite()) else {
-            return Self::Same;
+        let Some(then) = fault.limit.finite() else { return Self::Same };
+        let (limit, is_safe) = match living {
+            Some((who, size)) => (size.outlook.limit, is_safe(facts, who, size)),
+            // What was fixed before its end stays so.
+            None => (fault.last_limit, true),
         };
-        match size.outlook.limit.present() {
+        match limit.present() {
             Some(Limit::At(now)) if now <= then => Self::Same,
             Some(Limit::At(now)) if fault.mapped.is_some_and(|mapped| mapped > now) => {
                 Self::Raised(now)
             }
-            Some(now) if is_safe(facts, who, size) => Self::Fixed(now),
+            Some(now) if is_safe => Self::Fixed(now),
             Some(Limit::At(now)) => Self::Raised(now),
             _ => Self::Same,
         }
@@ -248,6 +251,22 @@ mod tests {
         assert_eq!(severity, Severity::Info);
         assert_eq!(again("pg-0", 64).0, Severity::Critical, "with the same limit");
         assert_eq!(again("pg-1", 100).0, Severity::Critical, "that is another");
+    }
+
+    #[test]
+    fn what_was_fixed_stays_so_when_the_pod_is_deleted() {
+        let deleted = || Node::new().but(|snapshot| snapshot.cgroups_mut().truncate(1));
+        let after = |limit| {
+            told(&[
+                server(64, (100, 60), 0),
+                server(64, (12, 12), 1),
+                server(limit, (100, 12), 1),
+                deleted(),
+            ])
+        };
+        let (severity, sentence, _) = after(100);
+        assert_eq!(severity, Severity::Info, "{sentence}");
+        assert_eq!(after(64).0, Severity::Critical);
     }
 
     #[test]

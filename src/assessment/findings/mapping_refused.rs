@@ -40,11 +40,12 @@ fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Findi
     );
     let (severity, what) = if let Some(ends) = loops(facts, who, size) {
         let since = now.saturating_sub(ends.first).as_secs() / 60;
-        let times = ends.count;
+        let times =
+            if ends.count == 1 { "once".to_owned() } else { format!("{} times", ends.count) };
         let what = format!(
-            "was refused {}, and ended over it {times} times in {} minutes: it restarts and does not come up",
+            "was refused {}, and ended over it {times} in {}: it restarts and does not come up",
             refused.by,
-            since.max(1),
+            counted(since.max(1), "minute"),
         );
         (Severity::Critical, what)
     } else {
@@ -56,8 +57,11 @@ fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Findi
             None if !who.container.is_empty() => "and has ended since",
             _ => "and goes on without them",
         };
-        let what =
-            format!("was refused {} ({} refusals), {goes_on}", refused.by, refusals.reservations);
+        let what = format!(
+            "was refused {} ({}), {goes_on}",
+            refused.by,
+            counted(refusals.reservations, "refusal")
+        );
         (Severity::Info, what)
     };
     let mut figures =
@@ -71,11 +75,16 @@ fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Findi
     Some(Finding { severity, ..RULE.finding(subject, size.page_size, sentence, remedy, &figures) })
 }
 
+fn counted(number: u64, what: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{ending}")
+}
+
 /// How often it ended over a refusal, if it does so again and again and has not come up since.
 pub(super) fn loops(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<RefusedEnds> {
     let now = facts.history.now();
     let unseen = only_container(facts, who).and_then(|pod| of_size(pod, size)).and_then(ends);
-    let mut ends = RefusedEnds::with(ends(size), unseen)?;
+    let mut ends = RefusedEnds::of_one(ends(size), unseen)?;
     let id = who.instance.as_ref().and_then(|id| ContainerId::parse(id));
     let living = id.and_then(|id| facts.history.living(&id));
     let has_settled = living.is_some_and(|it| now.saturating_sub(it.since()) >= SETTLED);

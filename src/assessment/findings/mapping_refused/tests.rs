@@ -56,7 +56,7 @@ fn a_container_that_ends_over_it_twice_loops() {
         assert_eq!(
             found.sentence,
             format!(
-                "Container postgres of pod db/pg-0 asked for more 2Mi pages than it may map, was refused by its pod's limit of {limit}, and ended over it 3 times in 1 minutes: it restarts and does not come up."
+                "Container postgres of pod db/pg-0 asked for more 2Mi pages than it may map, was refused by its pod's limit of {limit}, and ended over it 3 times in 1 minute: it restarts and does not come up."
             )
         );
         assert!(found.remedy.contains("postgres -C"), "{}", found.remedy);
@@ -109,7 +109,7 @@ fn who_lives_on_is_told_as_information() {
     assert_eq!(found.severity, Severity::Info);
     assert_eq!(
         found.sentence,
-        "Container java of pod db/pg-0 asked for more 2Mi pages than it may map, was refused by its pod's limit of 300Mi (1 refusals), and goes on without them."
+        "Container java of pod db/pg-0 asked for more 2Mi pages than it may map, was refused by its pod's limit of 300Mi (1 refusal), and goes on without them."
     );
     assert!(findings_through(&polls, APART, "refusals-ambiguous").is_empty());
 }

@@ -23,9 +23,9 @@ fn a_touch_that_is_refused_and_costs_nobody_his_pages_need_not_have_killed() {
 
 #[test]
 fn what_the_node_has_back_a_moment_later_was_held_by_whoever_was_refused() {
-    // Fifty pages fill the limit; thirty do not, and are another's. A limit of few pages is filled by chance.
+    // Fifty pages fill the limit; thirty do not, and are another's. Few pages fill one by chance.
     for (limit, given_back, told) in
-        [(50, 50, (1, 0, 0)), (50, 30, (0, 1, 0)), (50, 0, (0, 1, 0)), (4, 4, (0, 0, 1))]
+        [(50, 50, (1, 0, 0)), (50, 30, (0, 1, 0)), (50, 0, (0, 1, 0)), (4, 4, (0, 1, 0))]
     {
         let mut story = Story::begin();
         story.poll(0, limit, v2(0), true);
