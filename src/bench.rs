@@ -38,7 +38,7 @@ impl Resident {
         self.0.read(Taken { wall: SystemTime::now(), since_start }, Aside::default())
     }
 
-    /// Whether the kernel told of a refusal to anybody but us.
+    /// Whether the kernel reported a refusal to anybody but us.
     pub fn heed_refusals(&mut self) -> bool {
         self.0.heed_refusals()
     }

@@ -81,7 +81,7 @@ fn add_gone<'a>(pods: &mut Known<'a>, history: &'a History) {
     }
 }
 
-/// What was refused to containers without a name is told of their pods, but of our own.
+/// What was refused to containers without a name is reported of their pods, but of our own.
 fn add_nameless<'a>(pods: &mut Known<'a>, snapshot: &Snapshot, history: &'a History) {
     let own = snapshot.own_pod();
     let refused = history.nameless().filter(|(uid, _, it)| it.failures > 0 && own != Some(uid));

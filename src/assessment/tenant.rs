@@ -30,7 +30,7 @@ pub struct TenantSize {
     pub numa_usage: Reading<Vec<NumaUsage>>,
     /// The same failures by what was refused; absent where the counters are.
     pub refusals: Reading<Refusals>,
-    /// Of a pod, what its containers were refused and its own counter holds too (v2): that is told of them.
+    /// Of a pod, what its containers were refused and its own counter holds too (v2): that is reported of them.
     pub below: Refusals,
     /// The last touch that was refused; hardly ever there.
     pub fault: Option<Box<Fault>>,

@@ -28,7 +28,7 @@ fn fates() -> impl Strategy<Value = Vec<Fate>> {
     proptest::collection::vec(fate, 1..12)
 }
 
-/// What is told of the container by its name, of those without one, and of its pod.
+/// What is reported of the container by its name, of those without one, and of its pod.
 fn told(fates: &[Fate], polls: u64) -> (u64, u64, u64) {
     let mut history = History::new(Retention::default());
     for poll in 0..polls {

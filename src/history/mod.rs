@@ -139,7 +139,7 @@ impl History {
         let at_refusals = Chains::at_refusals(snapshot);
         let at_refusals = |index| at_refusals.as_ref().map_or(&[][..], |it| it.of_cgroup(index));
         let mut explained: HashMap<usize, Explained> = HashMap::new();
-        // A pod's containers stand behind it, and what they were refused it need not be told of too.
+        // A pod's containers stand behind it, and what they were refused it need not be reported too.
         for (index, cgroup) in snapshot.cgroups.iter().enumerate().rev() {
             let seen = See {
                 snapshot,
@@ -296,7 +296,7 @@ impl History {
 }
 
 impl ContainerKey {
-    /// Those of a pod's containers that are gone and have no name: they are told of their pod.
+    /// Those of a pod's containers that are gone and have no name: they are reported of their pod.
     fn nameless(uid: &PodUid) -> Self {
         Self { uid: uid.clone(), container: "".into() }
     }

@@ -32,7 +32,7 @@ pub(super) struct InstanceRecord {
     pub(super) first_seen: Duration,
     pub(super) sizes: BySize<Record>,
     pub(super) seen: Seen,
-    /// Of one that is gone: when that was found. Whoever does not change is not looked at in every poll.
+    /// Of one that is gone: when that was found. One that does not change is not looked at in every poll.
     pub(super) ended: Duration,
     /// Of one that is gone: when its pod was refused mappings while it was there, where pods are counted apart (v1).
     pub(super) pod_refused: Vec<(PageSize, Duration)>,
@@ -67,7 +67,7 @@ pub(super) struct See<'a> {
 /// What was seen of a pod's containers in one poll.
 #[derive(Debug, Default)]
 pub(super) struct Explained {
-    /// Refusals that were told of them, which v2 counts in the pod too.
+    /// Refusals that were reported of them, which v2 counts in the pod too.
     refused: Vec<(PageSize, u64)>,
     living: usize,
     named: usize,
@@ -161,7 +161,7 @@ impl Record {
         let mut record = self.clone();
         record.watch.end(true);
         let tally = record.tally();
-        // Whoever was killed did not end over a mapping.
+        // What was killed did not end over a mapping.
         let refused = record.watch.last_at.max(pod_refused);
         let refused = refused.filter(|_| tally.refusals.faults == 0);
         let refused_ends = refused.and_then(|refused| RefusedEnds::of(refused, ended));

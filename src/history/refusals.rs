@@ -81,9 +81,9 @@ pub(super) struct Watch {
 pub(super) struct Figures<'a> {
     pub(super) hugetlb: &'a Hugetlb,
     pub(super) chain: Chain,
-    /// What it was when the kernel told of a refusal, if it did since the last poll.
+    /// What it was when the kernel reported a refusal, if it did since the last poll.
     pub(super) at_refusal: Option<Chain>,
-    /// Refusals that were counted in it and have been told of a container in it.
+    /// Refusals that were counted in it and have been reported of a container in it.
     pub(super) explained: u64,
     /// Whether it is a pod's, and whether of its containers there is at most the sandbox.
     pub(super) is_pod: bool,
@@ -202,7 +202,7 @@ impl Watch {
         Growth { by: growth.by - explained, ..growth }
     }
 
-    /// Touches that were refused. Whoever is killed gives back what he held; where all is still held, an error may have been
+    /// Touches that were refused. A process that is killed gives back what it held; where all is still held, an error may have been
     /// the answer (MADV_POPULATE_WRITE, read(2)).
     fn add_touches(&mut self, growth: Growth, figures: &Figures<'_>, fault: Fault) {
         let chain = &figures.chain;
@@ -230,7 +230,7 @@ impl Watch {
         let before = self.before.as_deref();
         let fresh = || Box::new(Undecided::new(before, page, fault));
         let undecided = self.undecided.get_or_insert_with(fresh);
-        // v1 counts where the limit is, whoever lives below it.
+        // v1 counts where the limit is, whatever lives below it.
         let is_v1 = matches!(figures.hugetlb.failures, Failures::V1 { .. });
         let is_unseen = figures.is_pod && (figures.is_deserted || !is_v1);
         undecided.add(growth.by, fault, Known { is_proved, is_touch, is_unseen });

@@ -1,7 +1,7 @@
 //! Refusals that may be of a touch or of a mapping, and what happens around them.
 //!
-//! A touch is refused only where a limit leaves less than a page at that moment, and whoever is killed gives its pages
-//! back. So what counts is what was held just before the refusal, when the kernel told of it, and in the polls after it.
+//! A touch is refused only where a limit leaves less than a page at that moment, and a process that is killed gives its pages
+//! back. So what counts is what was held just before the refusal, when the kernel reported it, and in the polls after it.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(super) struct Undecided {
 /// What was seen from just before the refusals until now.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    /// Whether every figure could be had.
+    /// Whether every figure could be read.
     is_known: bool,
     /// Whether the cgroup held pages, and whether it or its pod did.
     held: bool,
@@ -154,8 +154,8 @@ impl Undecided {
         let is_over = self.polls_left == 0 && at.saturating_sub(self.since) >= TIME_TO_FALL;
         self.polls_left = self.polls_left.saturating_sub(1);
         // Of what was mapped beyond the limit, the next touch is refused once the limit is reached.
-        let is_foretold = self.was_short && self.seen.full.is_some();
-        let was_fault = is_foretold || self.has_fallen(now.usage, now.reserved);
+        let is_predicted = self.was_short && self.seen.full.is_some();
+        let was_fault = is_predicted || self.has_fallen(now.usage, now.reserved);
         if was_fault { Some(Kind::Fault) } else { is_over.then(|| self.unless_fault()) }
     }
 

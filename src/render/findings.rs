@@ -22,7 +22,7 @@ What somebody knows of is muted: `--findings.mute-namespace=NAMESPACE` for the p
 `--findings.mute-pod=NAMESPACE/POD` for one pod, `--findings.mute-pod=NAMESPACE/POD:FINDING` for one finding of it. Where
 the kubelet is asked ([kubelet.md](kubelet.md)) the pod's own annotation does the same: `hugetlb-exporter/mute: all`, or names of
 findings, `hugetlb-exporter/mute: idle-grant,silent-fallback`. Metrics stay; `hugetlb_muted_findings` counts what is muted, and
-the page and the report list it. Whoever may annotate a pod may mute it.
+the page and the report list it. Anyone who may annotate a pod may mute it.
 
 ";
 

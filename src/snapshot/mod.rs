@@ -96,7 +96,7 @@ impl Snapshot {
     }
 
     /// Whether what is refused to a pod is a probe's doing, which is nobody's failure: it is our own, or that of another
-    /// exporter on this node, as the chart calls its container. Whoever calls one of theirs so hides their own failures.
+    /// exporter on this node, as the chart calls its container. A pod that calls one of its own so hides their own failures.
     pub fn is_probing(&self, uid: &PodUid) -> bool {
         self.own_pod() == Some(uid) || self.names.has_container(uid, EXPORTER)
     }

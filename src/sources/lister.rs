@@ -1,7 +1,7 @@
 //! Listing a log directory, here or in a process of its own.
 //!
 //! A thread that asks a file system whose server is stuck (FUSE) or whose disk is gone can't be killed, and the kernel
-//! lets no process end before all of its threads have. So it is this program, executed anew, that asks; whoever waits for
+//! lets no process end before all of its threads have. So it is this program, executed anew, that asks; the thread that waits for
 //! it waits at a pipe, and may leave.
 //!
 //! ```text
@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 
 use super::pods::LogDirectory;
 
-/// More entries than any kubelet leaves; whoever may write there must not cost us our memory.
+/// More entries than any kubelet leaves; anyone who may write there must not cost us our memory.
 const MOST_ENTRIES: usize = 50_000;
 
 const NOWHERE: &str = "-";
@@ -27,7 +27,7 @@ const CLOSED: char = '!';
 /// Who asks the file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lister {
-    /// Whoever calls: where it is no matter if that never returns.
+    /// The caller: where it is no matter if that never returns.
     Here,
     /// A process of its own; the caller where the system gives none.
     Child,

@@ -126,7 +126,7 @@ impl<'a> Kubepods<'a> {
         self.logs.path().join(format!("containers/{}_lab_{name}-{id}.log", pod.name))
     }
 
-    /// An agent that is told of the log directories, and else finds everything by itself.
+    /// An agent that is given the log directories, and else finds everything by itself.
     pub fn agent(&self, more: &[&str]) -> Agent {
         self.start(more).go()
     }

@@ -85,7 +85,7 @@ pub fn missing() -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Whether that program is to be had.
+/// Whether that program is installed.
 pub fn on_path(program: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&paths).any(|directory| directory.join(program).exists())

@@ -144,7 +144,7 @@ impl Own {
         Self { instance, sizes: cgroup.hugetlb.iter().map(size).collect() }
     }
 
-    /// Too important to wait for a name. What it was refused is told of its pod meanwhile.
+    /// Too important to wait for a name. What it was refused is reported of its pod meanwhile.
     fn is_urgent(&self) -> bool {
         self.sizes.iter().any(|size| size.outlook.shortfall.is_some())
     }
@@ -264,7 +264,7 @@ impl TenantSize {
         self.add_nameless(past);
     }
 
-    /// What those were refused that are not told of by themselves; a pod's own counter holds theirs, or they were another's.
+    /// What those were refused that are not reported by themselves; a pod's own counter holds theirs, or they were another's.
     pub(super) fn add_nameless(&mut self, tally: Tally) {
         self.last_failure = self.last_failure.max(tally.last_failure);
         self.refusals = match self.refusals {

@@ -213,7 +213,7 @@ impl<'a> Facts<'a> {
         pods.get(place)
     }
 
-    /// What the kubelet has told of it.
+    /// What the kubelet has reported of it.
     fn declared_pod(&self, who: &Identity) -> Option<&'a DeclaredPod> {
         self.snapshot.declared.as_ref()?.pod(&PodUid::from_path(&who.uid)?)
     }

@@ -16,7 +16,7 @@ pub(super) const RULE: Rule = Rule {
     summary: "A container's cgroup is not in its pod's cgroup, so the pod's limit does not hold for it.",
     foretells: "It can take huge pages that were granted to others; with stock containerd, which sets no limit for containers, nothing limits it at all. The pod's own figures do not show what it uses.",
     evidence: "The cgroup's path names the pod but lies elsewhere, `/system.slice/containerd.service/kubepods-…-pod<uid>.slice:cri-containerd:<id>`: the kubelet and the runtime use different cgroup drivers (kubernetes/kubernetes#106514). Where it is the pod's sandbox, of which no container's log tells, a runtime of virtual machines keeps that for itself (Kata without `sandbox_cgroup_only`).",
-    false_alarms: "None known. Only containers that were granted, hold or were refused huge pages are told of, and none where the kubelet makes no cgroups of pods (`--cgroups-per-qos=false`).",
+    false_alarms: "None known. Only containers that were granted, hold or were refused huge pages are reported, and none where the kubelet makes no cgroups of pods (`--cgroups-per-qos=false`).",
     remedy: "Set the same cgroup driver for both: kubelet `cgroupDriver: systemd`, containerd `SystemdCgroup = true`; then restart them and drain the node. Kata: `sandbox_cgroup_only = true`.",
     find,
 };

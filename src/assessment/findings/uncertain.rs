@@ -20,7 +20,7 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     let first = findings.len();
     let containers = facts.containers().map(|(container, size)| (facts.named(container), size));
     let pods = facts.pods().map(|(pod, size)| (pod.identity.clone(), size));
-    // A pod's own figures come before those of its sandbox, and who is told of is told of once.
+    // A pod's own figures come before those of its sandbox, and each is reported once.
     for (who, size) in pods.chain(containers) {
         let described = capital(&who.described());
         let found = finding(&size.outlook, size.page_size, Subject::Tenant(who), &described);

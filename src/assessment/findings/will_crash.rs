@@ -176,7 +176,7 @@ mod tests {
     use crate::units::Bytes;
 
     #[test]
-    fn the_incident_is_foretold_with_the_value_to_set() {
+    fn the_incident_is_predicted_with_the_value_to_set() {
         let node = Node::new().pod(Some(64)).container("postgres", None, (140, 12));
         let [finding] = &node.findings("will-crash")[..] else { panic!("one") };
         assert_eq!(

@@ -1,13 +1,22 @@
-//! The hugetlb cgroups: which there are, and what their files say. Where their hierarchy is: [`hierarchy`].
+//! The hugetlb cgroups: which there are, and what their files say. [`hierarchy`] finds where they are; it is asked again when
+//! no cgroup is left.
 //!
 //! The reader keeps a tree of the cgroups that have hugetlb files ([`tree`]), each with its figures as they were last read. It
 //! keeps no file and no directory open. What it keeps is a cache: a reader that has stayed for days reads what a new one
 //! would, but for the delays that this page names.
 //!
+//! # Words
+//!
+//! - *Outermost*: v1's root; on v2, whose root has no hugetlb files, the cgroups directly below it.
+//! - *Mapped*: `rsvd.current` above zero. *Touched*: `current` above zero.
+//! - *Listed*: its directory is read. *Read whole*: all its files, of all page sizes.
+//! - *Poll*: one call of [`Cgroups::read`]; in the code a [`Round`].
+//! - *Turn*: every cgroup has one every 54 s.
+//!
 //! # What it rests on
 //!
 //! - *Sums.* `current` and `rsvd.current` are hierarchical and never negative. While a cgroup's figure is the sum of its
-//!   children's as they were last read, those last read as zero are at zero: nobody need read them ([`prune`]).
+//!   children's as they were last read, those last read as zero are at zero and need not be read ([`prune`]).
 //! - *Counters.* On v2 `events` counts for a cgroup and all below it. While it stands still nothing was refused below it
 //!   ([`refusals`]). v1's `failcnt` counts for its own cgroup only.
 //! - *Notifications.* inotify tells of cgroups made and removed and of files written to: limits, `cgroup.subtree_control`;
@@ -17,20 +26,22 @@
 //!
 //! - *New*: for 10 s after it was found, since limits are written a moment after the directory is made.
 //! - *In use*, for each page size apart: it or one below it has pages mapped or touched, or a figure that could not be read.
-//!   Its limits are watched.
+//!   Its limits are watched from then on until it is removed, also when it is idle again.
 //! - *Idle*: all others.
 //!
 //! Of a pod it is also known whether any process is left in it, as of when it was last read whole or in its turn ([`populated`]).
-//! A page size whose pool is empty, without overcommit, is one that nobody can have a page of: on most nodes all but one.
+//! A page size whose pool is empty, without overcommit, is one that nobody can have a page of. On most nodes these are all
+//! sizes but one.
 //!
 //! # What a poll reads, in this order
 //!
-//! 1. The notifications. A cgroup that one is about is listed and read whole in this poll, whatever it says ([`watch`]).
+//! 1. The notifications of cgroups and limits ([`Watch::take_notifications`]). A cgroup that one is about is listed and read
+//!    whole in this poll. Refusals have an inotify instance of their own: step 5.
 //! 2. The directories of those, and of whatever is found new below them ([`discover`]).
-//! 3. Whole, which is all files of all page sizes ([`read`]): the new; those that a notification was about; and those of which
-//!    a figure failed at the last poll.
-//! 4. The limits of those whose turn it is, on v1 `max_usage`, and of a pod whether a process is left: the sums say the rest.
-//!    Every cgroup has its turn every 54 s ([`tree`]).
+//! 3. Whole ([`Round::read_whole`]): the new; those that a notification was about; and those of which a figure failed at the
+//!    last poll.
+//! 4. The limits of those whose turn it is ([`Tree::due`], [`Round::read_in_turn`]), on v1 `max_usage`, and of a pod whether a
+//!    process is left. The sums say the rest.
 //! 5. The counters: `events` of the outermost cgroups, and below each that moved those of its children, and so on. What is
 //!    held there is read at once, and goes with the snapshot ([`AtRefusal`]): a process that is killed gives it back soon. Of
 //!    sizes that nobody can have a page of they are read only when a refusal was notified. The agent is woken by that, and
@@ -41,17 +52,28 @@
 //! 7. On v1, `failcnt` wherever a limit is finite and somebody can have a page, and the peak where it moved.
 //! 8. On a machine with several NUMA nodes, which of them containers are bound to ([`cpuset`]).
 //!
-//! So a poll in which nothing happens reads three files of each outermost cgroup and size, two of each cgroup in use, and the
-//! limits of one 27th of all (polls being 2 s apart). A limit set by hand is read at the next poll where the cgroup is in use
-//! (1, its watch), and else in its turn, within 60 s where polls are at most 6 s apart (4). A figure that is not what it was
-//! makes a new snapshot; else the last one is handed out again ([`shown`]).
+//! A figure that is not what it was makes a new snapshot; else the last one is handed out again ([`shown`]).
+//!
+//! # A poll in which nothing happens
+//!
+//! - *v2*: `events`, `current` and `rsvd.current` of each outermost cgroup and size; the last two of each other cgroup in use.
+//! - *v1*: usage and reservation in the same places, `max_usage` of those in use, and `failcnt` of every cgroup with a finite
+//!   limit, idle or not.
+//! - Both: the limits of the interval's share of 54 s, one 27th of all at 2 s and one 9th at 6 s; `numa_stat` of those in use
+//!   where there are several NUMA nodes; and all children of a cgroup that keeps pages which none of them holds.
+//!
+//! # When a limit set by hand is seen
+//!
+//! At the next poll where the cgroup is new, or is or was in use for that page size (1). Else in its turn (4): after 54 s and
+//! one interval between polls, which is within 60 s at the default intervals.
 //!
 //! # When that is not enough
 //!
 //! - *The queue of notifications overflowed*: that counts as a notification about every cgroup. The poll that learns of it
-//!   lists and reads everything.
-//! - *No inotify, or something could not be watched* (`fs.inotify.max_user_watches`): every poll lists and reads everything,
-//!   and tries to watch it, until all is watched.
+//!   lists and reads everything. Lost notifications of refusals do no harm, since every poll reads the counters.
+//! - *No inotify instance* (`fs.inotify.max_user_instances`): every poll lists and reads everything.
+//! - *Something could not be watched* (`fs.inotify.max_user_watches`): every poll lists and reads everything, and tries to
+//!   watch it, until all is watched.
 //! - *Not the kernel's file system* (a copy of it): the same, without watching. Nothing keeps the sums there.
 //! - *Once an hour* everything is listed and read, in case a notification was lost without a trace.
 //! - *There are more cgroups than we have memory for* ([`room`]): more are kept only if they use pages or they or
@@ -60,9 +82,9 @@
 //! - *A cgroup went away while it was read* (ENOENT, ENODEV): it is dropped, and its parent is listed at the next poll. The
 //!   same where a controller was withdrawn by hand (`-hugetlb`): at once where pages are in use, and else in its turn.
 //! - *A file could not be read or understood*: its figure is `Failed`, the source is down and says why, and the cgroup is
-//!   read whole at every poll until it can. A figure that failed proves nothing: not that a sum is right.
+//!   read whole at every poll until it can. A failed figure equals nothing: while there is one, its siblings are all read.
 //! - *Figures change while they are read.* A page touched after its pod was read and before its container was is missed by
-//!   this poll and found by the next: whoever is found in use puts those above it in use, whatever was read of them.
+//!   this poll and found by the next: a cgroup that is found in use puts those above it in use, whatever was read of them.
 
 mod cpuset;
 mod discover;
@@ -213,8 +235,8 @@ impl Cgroups {
         let Some(tree) = &mut self.tree else { return };
         let watch = self.watch.as_mut().filter(|_| self.is_kernels);
         let mut watch = watch.and_then(|watch| watch.as_mut().ok());
-        let is_notified = watch.as_deref_mut().is_some_and(|watch| watch.tell(tree));
-        if !is_notified || asked.now.saturating_sub(self.all_read) >= ALL_READ {
+        let is_watched = watch.as_deref_mut().is_some_and(|watch| watch.take_notifications(tree));
+        if !is_watched || asked.now.saturating_sub(self.all_read) >= ALL_READ {
             self.all_read = asked.now;
             tree.must_read_all();
         }
@@ -226,7 +248,7 @@ impl Cgroups {
             round.read_whole(id);
         }
         let turns = round.tree.take_turns(now);
-        if is_notified {
+        if is_watched {
             let root = round.root();
             turns.into_iter().for_each(|id| round.read_in_turn(id, &root));
             round.follow_refusals();

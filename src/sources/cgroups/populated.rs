@@ -29,7 +29,7 @@ impl Round<'_> {
         }
     }
 
-    /// v1 counts no processes: whoever lists none in a cgroup and in all below it has none.
+    /// v1 counts no processes: a pod whose cgroup and all below it list none has none.
     fn has_process(&mut self, id: Id) -> Reading<bool> {
         let directory = Directory::open(&self.tree.directory(id));
         let own = self.file(&directory, "cgroup.procs", |text| Some(!text.trim().is_empty()));

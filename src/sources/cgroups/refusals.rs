@@ -73,7 +73,7 @@ impl Round<'_> {
         Ok(moved)
     }
 
-    /// What is held now: whoever was killed gives it back soon.
+    /// What is held now: a process that is killed gives it back soon.
     fn note_held(&mut self, id: Id, index: usize, at: &Directory) -> Result<(), Gone> {
         self.read_use(id, index, at)?;
         let Some(node) = self.tree.node_mut(id) else { return Ok(()) };

@@ -56,7 +56,7 @@ impl Watch {
 
     /// Has the cgroups that the kernel notified of listed and read whole, and all where it lost notifications since the queue
     /// was full. False where something could not be watched when it was last tried: then nothing is known.
-    pub(super) fn tell(&mut self, tree: &mut Tree) -> bool {
+    pub(super) fn take_notifications(&mut self, tree: &mut Tree) -> bool {
         for event in drain(&self.tree) {
             if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
                 tree.must_read_all();

@@ -14,7 +14,7 @@ use crate::sources::membership::hugetlb_cgroup;
 pub(super) fn container_of(cgroups: &str) -> Option<ContainerId> {
     let (_, path) = hugetlb_cgroup(cgroups)?;
     let all = || std::iter::successors(Some(path), |path| Some(path.rsplit_once('/')?.0));
-    // Where pods have no cgroups whoever is called by an id may be a container of one.
+    // Where pods have no cgroups a cgroup that is called by an id may be a container of one.
     let by_id = |path| Owner::by_id(path, |id| PodUid::from_path(id.as_str()));
     let in_pod = all().map(Owner::of).find_map(container);
     in_pod.or_else(|| all().filter_map(by_id).find_map(container))

@@ -40,7 +40,7 @@ pub struct Scene {
 /// The agent and all around it; dropping it ends it.
 pub struct Stage {
     scene: Scene,
-    /// Where its log is if not on a pipe, its web configuration, and its program for whoever it is started as.
+    /// Where its log is if not on a pipe, its web configuration, and its program for the user that it is started as.
     directory: tempfile::TempDir,
     kubelet: Kubelet,
     log: Option<Log>,

@@ -89,22 +89,22 @@ fn wrongs(
     let critical = |finding| has(finding, Some("critical"));
     let mut wrong = Vec::new();
     if played.killed > 0 && !is_counted && !TELLS.iter().any(|finding| has(finding, None)) {
-        wrong.push("a kill that nobody was told of");
+        wrong.push("a kill without a finding");
     }
     if played.killed == 0 && critical("faults-refused") && untellable(run).is_none() {
-        wrong.push("told of a kill that was none");
+        wrong.push("a kill was reported that was none");
     }
     if played.failed + played.killed == 0 && critical("mapping-refused") {
-        wrong.push("told of a container that ends for want of pages, and none did");
+        wrong.push("a container was reported to end for want of pages, and none did");
     }
     let will_crash = critical("will-crash");
     if will_crash && played.killed == 0 && (run.row.program.touches_all() || !played.is_beyond) {
-        wrong.push("told of a crash to come that did not");
+        wrong.push("a crash was predicted that did not come");
     }
     wrong.into_iter().map(|wrong| format!("{wrong}: {}", describe(run, played, said))).collect()
 }
 
-/// Whether a refusal of its may be told of the node: nothing granted, and a mapping would have been refused.
+/// Whether a refusal of its may be reported of the node: nothing granted, and a mapping would have been refused.
 fn is_countable(run: &Run) -> bool {
     run.row.limit_pages() == 0 && run.row.reservation == Reservation::Equal
 }

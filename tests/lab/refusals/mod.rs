@@ -1,7 +1,7 @@
 //! The table of refusals: who asks for huge pages, under which limits, and what became of it, against what was said.
 //!
 //! The oracle is each process's own end: the signal that killed it, the code it ended with, what it printed. No kill
-//! is passed over in silence, no kill is told of that was none, and what is harmless wakes nobody.
+//! is passed over in silence, no kill is reported that was none, and what is harmless wakes nobody.
 
 mod heard;
 mod judge;

@@ -1,4 +1,4 @@
-//! Things that are shared out: whoever wants some waits until there are enough.
+//! Things that are shared out: a thread that wants some waits until there are enough.
 
 use std::sync::{Condvar, Mutex};
 

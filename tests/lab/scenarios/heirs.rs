@@ -29,7 +29,7 @@ const SECTION: Section = Section { title: "The incident of today", scenarios: "h
 /// A kubelet waits so long before it starts a container again.
 const BACK_OFF: [Duration; 3] =
     [Duration::from_millis(500), Duration::from_secs(10), Duration::from_secs(20)];
-/// What loops is told of in time, and what is about to die earlier.
+/// What loops is reported in time, and what is about to die earlier.
 const PROMPT: Duration = Duration::from_secs(20);
 const EARLY: Duration = Duration::from_secs(10);
 
@@ -127,7 +127,7 @@ fn loops(home: &Home<'_>, cluster: &Cluster, watch: &Watch, heard: &Heard, need:
         home.link();
         heard_within(wait, heard, home).map(|told| (told, since(began)))
     });
-    let ((said, sentence), took) = told.expect("the loop is told of");
+    let ((said, sentence), took) = told.expect("the loop is reported");
     assert_eq!(said.finding, "mapping-refused", "{sentence}");
     assert!(took < PROMPT, "told after {took:?}");
     let page = watch.page_about("HugetlbMappingRefused", &home.pod.name);
@@ -206,13 +206,13 @@ fn loses_its_limit(home: &Home<'_>, cluster: &Cluster, watch: &Watch, heard: &He
     assert!(home.pod.cgroup.try_reservation_limit(0).is_err(), "what is mapped keeps it");
     let resized = Instant::now();
     let (said, sentence) =
-        wait_within("the resize to be told of", EARLY, || is_critical(heard, home));
+        wait_within("the report of the resize", EARLY, || is_critical(heard, home));
     let told = resized.elapsed();
     eprintln!("{said:?}: {sentence}");
     tenant.touch_and_die(1);
     let before: BTreeMap<_, _> = heard.of(&home.pod.uid);
     assert!(!before.keys().any(|said| said.finding == "faults-refused"), "{before:?}");
-    wait_within("the death to be told of", EARLY, || {
+    wait_within("the report of the death", EARLY, || {
         let said = heard.of(&home.pod.uid).into_keys();
         said.into_iter().find(|said| {
             (said.finding.as_str(), said.severity.as_str()) == ("faults-refused", "critical")

@@ -144,7 +144,7 @@ fn a_child_that_is_stopped_keeps_nobody(lab: &Lab) {
     let mut stopped = Vec::new();
     wait_for("one to be given up", || {
         // One that has answered already is not late, so all are stopped; but none before it is executed, since until
-        // then whoever starts it is stopped with it.
+        // then the thread that starts it is stopped with it.
         let all = children(agent.pid()).into_iter().map(|(pid, _)| pid);
         for pid in all.filter(|pid| has_word(*pid, "touch-child")) {
             let _ = kill(Pid::from_raw(pid.try_into().expect("a pid")), Signal::SIGSTOP);

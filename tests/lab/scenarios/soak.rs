@@ -2,7 +2,7 @@
 //! becomes wrong.
 //!
 //! Two minutes; half an hour with `HUGETLB_LAB=long`; as long as `HUGETLB_LAB_SOAK` says (`5m`, `8h`), but no less than two
-//! minutes: incidents and what is remembered of the dead fill up in the first 40 s (from 2 MB of its own to 10), and then
+//! minutes: incidents and what is remembered of those that are gone fills up in the first 40 s (from 2 MB of its own to 10), and then
 //! no more. At the end of each round all that came has gone, and what the agent takes then is compared.
 
 mod footprint;

@@ -56,7 +56,7 @@ fn a_limit_that_was_reached_when_it_was_heard_of_and_is_not_any_more_refused_a_t
     fork.poll(40, 10, v2(0), true);
     fork.heard_at(50, 50);
     assert_eq!(fork.poll(40, 10, v2(1), true), (1, 0, 0));
-    // Whoever comes and goes between two polls was never seen with a page.
+    // A process that comes and goes between two polls was never seen with a page.
     let mut short = Story::begin();
     short.poll(0, 50, v2(0), true);
     short.heard_at(50, 50);
@@ -123,7 +123,7 @@ fn v1_keeps_the_peak_that_tells_whether_the_limit_was_reached() {
 }
 
 #[test]
-fn what_was_foretold_is_a_touch_as_soon_as_the_limit_is_reached() {
+fn what_was_predicted_is_a_touch_as_soon_as_the_limit_is_reached() {
     let figures = |used: u64, count| Hugetlb {
         failures: v2(count),
         usage: Reading::Present(Bytes(used * PAGE)),
