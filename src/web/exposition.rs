@@ -55,7 +55,7 @@ impl Exposition {
         Self { encode: Arc::new(encode), kept: Arc::default(), worker: worker.clone() }
     }
 
-    /// The body of this view, or of a newer one. Plain it is unpacked: that is fast, and whoever takes gzip does not wait
+    /// The body of this view, or of a newer one. Plain it is unpacked: that is fast, and a client that takes gzip does not wait
     /// for a second encoding.
     pub(super) async fn body(&self, view: Arc<View>, coding: Coding) -> Result<Bytes, Panicked> {
         let wanted = view.poll.number;
