@@ -159,11 +159,11 @@ impl Undecided {
         if was_fault { Some(Kind::Fault) } else { is_over.then(|| self.unless_fault()) }
     }
 
-    /// What they were, when the cgroup is gone and with it whatever it held. That a pod is gone with all that it held says
-    /// nothing of them: so do pods that are deleted.
+    /// What they were, when the cgroup is gone. That it gave back what it held says nothing of them: what ends for another
+    /// reason does, too. A container that was full or short when they came has ended over them.
     pub(super) fn end(&self, is_container: bool) -> Kind {
-        let gone = Reading::Present(Bytes::ZERO);
-        let was_fault = self.is_touch || (is_container && self.has_fallen(gone, gone));
+        let was_full = self.seen.full.max(self.seen.short) >= Some(self.page);
+        let was_fault = self.is_touch || (is_container && was_full);
         if was_fault { Kind::Fault } else { self.unless_fault() }
     }
 

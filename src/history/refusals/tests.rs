@@ -223,13 +223,15 @@ fn v1_counts_touches_apart() {
 }
 
 #[test]
-fn who_is_gone_has_given_everything_back() {
-    for (used, told) in [(4, (1, 0, 0)), (0, (0, 1, 0))] {
+fn a_container_that_ends_was_killed_if_it_was_full() {
+    for (used, room, told) in
+        [(9, 0, (1, 0, 0)), (9, 4, (0, 0, 1)), (4, 9, (0, 1, 0)), (0, 9, (0, 1, 0))]
+    {
         let mut story = Story::begin();
-        story.poll(used, 9, v2(0), true);
-        story.poll(used, 9, v2(1), true);
+        story.poll(used, room, v2(0), true);
+        story.poll(used, room, v2(1), true);
         story.watch.end(true);
-        assert_eq!(story.told(), told, "{used}");
+        assert_eq!(story.told(), told, "{used} {room}");
     }
 }
 

@@ -42,8 +42,8 @@ fn what_the_node_has_back_a_moment_later_was_held_by_whoever_was_refused() {
 fn a_pod_that_is_deleted_takes_what_it_held_with_it() {
     for (is_container, told) in [(true, (1, 0, 0)), (false, (0, 0, 1))] {
         let mut story = Story::begin();
-        story.poll(40, 10, v2(0), true);
-        story.poll(40, 10, v2(1), true);
+        story.poll(50, 0, v2(0), true);
+        story.poll(50, 0, v2(1), true);
         story.watch.end(is_container);
         assert_eq!(story.told(), told);
     }
