@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::SECTION;
 use super::heard::{Heard, Said};
 use super::play::{Played, Run};
-use super::row::{Kind, Reservation};
+use super::program::Program;
+use super::row::{Kind, Limit, Reservation, Row};
 use crate::Lab;
 use crate::evidence;
 
@@ -42,7 +43,7 @@ pub fn judge(lab: &Lab, played: &[(Run, Played)], heard: &Heard) {
         let is_counted = for_the_node.is_some() && is_countable(run);
         wrong.extend(wrongs(run, played, &said, is_counted));
         let is_harmless = played.killed == 0 && played.failed == 0 && !played.is_beyond;
-        if let Some(why) = untellable(run).filter(|_| is_harmless) {
+        if let Some(why) = untellable(run).or_else(|| twin(run)).filter(|_| is_harmless) {
             *left_out.entry((run.row.program, why)).or_insert(0) += 1;
         } else if is_harmless {
             harmless += 1;
@@ -111,9 +112,16 @@ fn is_countable(run: &Run) -> bool {
 
 /// Why the kernel's figures can't tell what became of a row, if so.
 fn untellable(run: &Run) -> Option<&'static str> {
-    use super::program::Program::{Populate, Read};
     let why = "a page refused to the kernel's own access is counted as one refused to the process";
-    matches!(run.row.program, Read | Populate).then_some(why)
+    matches!(run.row.program, Program::Read | Program::Populate).then_some(why)
+}
+
+/// Why a harmless row looks like a kill, if so: PHP keeps some of the pages that it gets, and asks for more.
+fn twin(run: &Run) -> Option<&'static str> {
+    let why = "it holds as many pages as the limit leaves, as does a parent whose child is killed";
+    let Row { program, limit, reservation, .. } = run.row;
+    let is_it = program == Program::Php && limit == Limit::TooSmall;
+    (is_it && reservation == Reservation::Equal).then_some(why)
 }
 
 fn describe(run: &Run, played: &Played, said: &BTreeMap<Said, String>) -> String {

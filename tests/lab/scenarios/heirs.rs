@@ -102,7 +102,9 @@ fn four_on_one_node(lab: &Lab) {
     let expected = [&["mapping-refused"][..], &["mapping-refused"], &["*"], &[]];
     for (home, expected) in homes.iter().zip(expected) {
         let said: Vec<Said> = of(home);
-        let names: Vec<&str> = said.iter().map(|said| said.finding.as_str()).collect();
+        // One finding may be of more than one severity in its life.
+        let mut names: Vec<&str> = said.iter().map(|said| said.finding.as_str()).collect();
+        names.dedup();
         assert!(expected == ["*"] || names == expected, "{}: {said:?}", home.pod.name);
     }
     assert!(of(&homes[1]).iter().all(|said| said.severity == "info"), "{:?}", of(&homes[1]));
