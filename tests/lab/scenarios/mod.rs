@@ -105,7 +105,7 @@ fn v1() -> Vec<Named> {
         refusals::BOTH,
         postgres::BOTH,
         incident::BOTH,
-        heirs::BOTH,
+        if evidence::is_long() { heirs::BOTH } else { &[] },
         if evidence::is_long() { soak::V1 } else { &[] },
     ]
     .concat()
