@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     summary: "Huge pages were refused, and the kernel's figures do not tell whether a process was killed.",
     foretells: "Either a mapping was refused, which most programs survive (PostgreSQL with `huge_pages=try` falls back to ordinary pages), or a touch, which killed a process.",
     evidence: "v2 counts both in one number (`hugetlb.*.events`, max), v1 counts touches refused by a reservation limit with the mappings (rsvd.failcnt). A reservation limit is finite, the cgroup or its pod held pages, usage did not fall, and nothing shows that it was a mapping: that no limit was reached (v1 keeps the peak), or that less was in use than the limits left, so that no child that writes to its parent's pages (fork) can have taken the rest. Or a touch was refused for certain, and all that was in use at the limit still is: the answer may have been an error (MADV_POPULATE_WRITE, fallocate, read into refused pages), or a process that held none was killed. Held for 15 minutes.",
-    false_alarms: "A program that tries more huge pages beside one that holds at least as many as are left, and falls back. Programs that take refused pages for an answer (DPDK) and go on with less.",
+    false_alarms: "A program that tries more huge pages beside one that holds at least as many as are left, and falls back (PHP's opcache in a container that holds some). Programs that take refused pages for an answer (DPDK) and go on with less.",
     remedy: "Look into the container's log: `Bus error` or signal 7 means a touch; `could not map anonymous shared memory`, or nothing, a mapping. Then grant it pages, or tell it not to try (`huge_pages=off`).",
     find,
 };
