@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::monitoring::seconds;
 
-const EVERY: Duration = Duration::from_millis(20);
+/// In 20 ms some pages are touched, and the last value before a kill is wanted.
+const EVERY: Duration = Duration::from_millis(5);
 
 /// Reads a file of bytes again and again until it is asked what it has read.
 pub struct Sampler {
