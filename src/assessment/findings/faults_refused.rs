@@ -2,7 +2,7 @@
 
 use super::{
     Facts, Finding, REQUIRED_LIMIT, Rule, Severity, Subject, capital, limit_dropped, name_once,
-    resource,
+    resource, times,
 };
 use crate::assessment::{Identity, TenantSize};
 use crate::history::Fault;
@@ -31,10 +31,7 @@ fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Findi
         return None;
     }
     let limit = fault.limit.finite();
-    let times = match refusals.faults {
-        1 => "once".to_owned(),
-        times => format!("{times} times"),
-    };
+    let times = times(refusals.faults);
     let since = Since::of(facts, who, size, fault);
     let sentence = format!(
         "{} was refused a touch of a {} page {times}{}, last {}s ago: a process was killed by SIGBUS.{}",

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Facts, Finding, REQUIRED_LIMIT, Rule, Severity, Subject, capital, name_once, resource,
-    silent_fallback,
+    Facts, Finding, REQUIRED_LIMIT, Rule, Severity, Subject, capital, count, name_once, resource,
+    silent_fallback, times,
 };
 use crate::assessment::{ContainerState, Identity, PodState, TenantSize};
 use crate::history::RefusedEnds;
@@ -40,12 +40,11 @@ fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Findi
     );
     let (severity, what) = if let Some(ends) = loops(facts, who, size) {
         let since = now.saturating_sub(ends.first).as_secs() / 60;
-        let times =
-            if ends.count == 1 { "once".to_owned() } else { format!("{} times", ends.count) };
+        let times = times(ends.count.into());
         let what = format!(
             "was refused {}, and ended over it {times} in {}: it restarts and does not come up",
             refused.by,
-            counted(since.max(1), "minute"),
+            count(since.max(1), "minute"),
         );
         (Severity::Critical, what)
     } else {
@@ -60,7 +59,7 @@ fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Findi
         let what = format!(
             "was refused {} ({}), {goes_on}",
             refused.by,
-            counted(refusals.reservations, "refusal")
+            count(refusals.reservations, "refusal")
         );
         (Severity::Info, what)
     };
@@ -73,11 +72,6 @@ fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Findi
     let subject = Subject::Tenant(refused.culprit.as_ref().map_or(who, |it| &it.identity).clone());
     let sentence = format!("{asked}, {what}.");
     Some(Finding { severity, ..RULE.finding(subject, size.page_size, sentence, remedy, &figures) })
-}
-
-fn counted(number: u64, what: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{ending}")
 }
 
 /// How often it ended over a refusal, if it does so again and again and has not come up since.

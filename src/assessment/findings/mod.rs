@@ -28,6 +28,7 @@ mod will_crash;
 mod wrong_page_size;
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use super::ledger::Ledger;
@@ -321,8 +322,13 @@ fn capital(text: &str) -> String {
 }
 
 /// One thing, or several.
-fn count(number: usize, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+fn count<N: Copy + Display + Eq + From<u8>>(number: N, one: &str) -> String {
+    if number == N::from(1) { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
+/// How often.
+fn times(number: u64) -> String {
+    if number == 1 { "once".to_owned() } else { format!("{number} times") }
 }
 
 #[cfg(test)]
