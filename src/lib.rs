@@ -16,6 +16,8 @@ mod units;
 mod worker;
 mod log;
 mod identity;
+#[allow(dead_code, reason = "the programs that write and read these files are being built on it")]
+mod exchange;
 mod snapshot;
 mod history;
 mod assessment;
