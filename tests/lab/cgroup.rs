@@ -33,8 +33,8 @@ impl Cgroup {
                 .collect();
             for parent in parents.into_iter().rev() {
                 fs::create_dir_all(parent).expect("a parent");
-                fs::write(parent.join("cgroup.subtree_control"), "+hugetlb")
-                    .expect("the controller for the children");
+                fs::write(parent.join("cgroup.subtree_control"), lab.controllers)
+                    .expect("the controllers for the children");
             }
         }
         let controller =

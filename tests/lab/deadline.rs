@@ -17,9 +17,14 @@ const LONG: Duration = Duration::from_secs(1_200);
 pub struct Deadline(Arc<AtomicU64>);
 
 impl Deadline {
+    /// None, for a process that another one watches.
+    pub fn unwatched() -> Self {
+        Self(Arc::new(AtomicU64::new(u64::MAX)))
+    }
+
     /// None yet. When one has passed, that is done and the lab ends; tenants and agents end with it.
     pub fn watched(too_late: impl Fn() + Send + 'static) -> Self {
-        let deadline = Self(Arc::new(AtomicU64::new(u64::MAX)));
+        let deadline = Self::unwatched();
         let watched = deadline.clone();
         std::thread::spawn(move || {
             while now() <= watched.0.load(Ordering::Relaxed) {
@@ -40,7 +45,8 @@ impl Deadline {
 
     /// The scenario under way is one that may take so much longer.
     pub fn extend(&self, by: Duration) {
-        self.0.fetch_add(by.as_secs(), Ordering::Relaxed);
+        let later = |deadline: u64| Some(deadline.saturating_add(by.as_secs()));
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
     }
 
     /// It is over.

@@ -29,6 +29,11 @@ pub fn tell(section: Section, line: String) {
     LINES.lock().expect("the lines").entry(section).or_default().push(line);
 }
 
+/// What was kept so far, of all sections.
+pub fn lines() -> Vec<String> {
+    LINES.lock().expect("the lines").values().flatten().cloned().collect()
+}
+
 /// Publishes what was kept: all of a whole run, of another one the section whose scenarios were asked for.
 pub fn publish_lines(filter: Option<&str>) {
     for (section, lines) in &*LINES.lock().expect("the lines") {

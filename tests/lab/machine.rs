@@ -178,25 +178,9 @@ impl Machine {
             Phase::V1 => PathBuf::from(CGROUP).join("hugetlb"),
         };
         self.deadline.begin();
-        run(&Lab { phase: self.phase, root, deadline: self.deadline.clone() });
+        let deadline = self.deadline.clone();
+        run(&Lab { phase: self.phase, root, controllers: "+hugetlb", deadline });
         self.deadline.end();
-    }
-
-    /// Whether the last scenario gave all pages back.
-    pub fn is_clean(&self) -> Result<(), String> {
-        let pages = |name| pool::read(name).map_err(|error| format!("{error:#}"));
-        let began = Instant::now();
-        while (pages("free_hugepages")?, pages("resv_hugepages")?) != (POOL_PAGES, 0) {
-            if began.elapsed() > Duration::from_secs(5) {
-                return Err(format!(
-                    "pages were left: free {:?}, reserved {:?}",
-                    pages("free_hugepages"),
-                    pages("resv_hugepages")
-                ));
-            }
-            std::thread::park_timeout(Duration::from_millis(10));
-        }
-        Ok(())
     }
 }
 
@@ -210,6 +194,23 @@ impl Drop for Machine {
             eprintln!("the pool could not be put back: {error:#}");
         }
     }
+}
+
+/// Whether the last scenario gave all pages back.
+pub fn is_clean() -> Result<(), String> {
+    let pages = |name| pool::read(name).map_err(|error| format!("{error:#}"));
+    let began = Instant::now();
+    while (pages("free_hugepages")?, pages("resv_hugepages")?) != (POOL_PAGES, 0) {
+        if began.elapsed() > Duration::from_secs(5) {
+            return Err(format!(
+                "pages were left: free {:?}, reserved {:?}",
+                pages("free_hugepages"),
+                pages("resv_hugepages")
+            ));
+        }
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    Ok(())
 }
 
 /// Where this machine has cgroup2.

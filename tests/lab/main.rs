@@ -3,7 +3,7 @@
 //! It needs root, CONFIG_CGROUP_HUGETLB, memory for 500 huge pages, and from Debian prometheus,
 //! prometheus-alertmanager, runc, crun, buildah, postgresql-15, php-cli and libmimalloc2.0; with `HUGETLB_LAB=long` a JDK.
 //! What it lacks is shown as ignored with the reason; with `HUGETLB_LAB=require` that is a failure. One thread:
-//! the pool is the machine's. Everything is put back, also after a failure; what a killed run left, the next
+//! the pool is the machine's. Other kernels run in guests (`guest`). Everything is put back, also after a failure; what a killed run left, the next
 //! undoes.
 
 #![allow(
@@ -20,6 +20,7 @@ mod cgroup;
 mod deadline;
 mod evidence;
 mod flicker;
+mod guest;
 mod image;
 mod kubepods;
 mod machine;
@@ -32,6 +33,7 @@ mod scenarios;
 mod tenant;
 mod truth;
 
+use std::cell::LazyCell;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -45,23 +47,28 @@ fn main() -> ExitCode {
     if flicker::is_wanted() {
         return flicker::run();
     }
+    if guest::is_inside() {
+        return guest::run_inside();
+    }
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let required =
         std::env::var("HUGETLB_LAB").is_ok_and(|wish| wish == "require" || wish == "long");
-    let missing = machine::missing();
+    let missing = machine::missing().filter(|_| !guest::are_asked_for_alone(&arguments));
     if let (Some(missing), true) = (&missing, required) {
         eprintln!("the lab is required and can't be had: {missing}");
         return ExitCode::FAILURE;
     }
     let scenarios = scenarios::all();
-    let trials = if arguments.list || missing.is_some() {
+    let guests = guest::trials(&arguments, required);
+    let trials: Vec<Trial> = if arguments.list || missing.is_some() {
         scenarios.into_iter().map(|scenario| ignored(&scenario, missing.as_deref())).collect()
     } else {
-        let machine = Arc::new(Mutex::new(Machine::enter()));
+        // Entered when the first scenario on it runs: guests do without.
+        let machine = Arc::new(Mutex::new(LazyCell::new(Machine::enter as fn() -> Machine)));
         scenarios.into_iter().map(|scenario| trial(scenario, &machine)).collect()
     };
-    let conclusion = libtest_mimic::run(&arguments, trials);
+    let conclusion = libtest_mimic::run(&arguments, trials.into_iter().chain(guests).collect());
     let whole = arguments.filter.is_none() && arguments.skip.is_empty();
     truth::publish(whole);
     if arguments.skip.is_empty() {
@@ -82,7 +89,7 @@ fn ignored(scenario: &Scenario, reason: Option<&str>) -> Trial {
 }
 
 /// A scenario, run in its phase, within its deadline.
-fn trial(scenario: Scenario, machine: &Arc<Mutex<Machine>>) -> Trial {
+fn trial(scenario: Scenario, machine: &Arc<Mutex<LazyCell<Machine>>>) -> Trial {
     let machine = Arc::clone(machine);
     Trial::test(name(&scenario), move || {
         // A scenario that failed leaves the machine whole: its guards have run.
@@ -91,7 +98,7 @@ fn trial(scenario: Scenario, machine: &Arc<Mutex<Machine>>) -> Trial {
             .change_to(scenario.phase)
             .map_err(|error| Failed::from(format!("{}: {error}", scenario.phase)))?;
         machine.within_deadline(|lab| (scenario.run)(lab));
-        machine.is_clean().map_err(Failed::from)
+        machine::is_clean().map_err(Failed::from)
     })
 }
 
@@ -102,6 +109,8 @@ pub struct Lab {
     pub phase: Phase,
     /// Its root.
     pub root: std::path::PathBuf,
+    /// What the cgroups on v2 have, as `cgroup.subtree_control` takes it.
+    pub controllers: &'static str,
     /// When the scenario has to be over.
     pub deadline: deadline::Deadline,
 }

@@ -183,6 +183,16 @@ pub fn compare_sums(scrape: &Exposition) {
     assert_eq!(sum("hugetlb_container_reserved_bytes"), sum("hugetlb_pod_reserved_bytes"));
 }
 
+/// The numbers of this machine's NUMA nodes.
+pub fn numa_nodes() -> Vec<String> {
+    let entries = fs::read_dir("/sys/devices/system/node").expect("NUMA nodes");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().display().to_string());
+    let numbers: Vec<String> =
+        names.filter_map(|name| Some(name.strip_prefix("node")?.to_owned())).collect();
+    assert!(!numbers.is_empty(), "this machine has a NUMA node");
+    numbers
+}
+
 /// The node's pools are what sysfs says.
 #[track_caller]
 pub fn compare_pools(scrape: &Exposition) {
@@ -192,8 +202,9 @@ pub fn compare_pools(scrape: &Exposition) {
         };
         let pool =
             |name: &str| file(&format!("/sys/kernel/mm/hugepages/hugepages-{size}kB/{name}"));
-        let node = |name: &str| {
-            file(&format!("/sys/devices/system/node/node0/hugepages/hugepages-{size}kB/{name}"))
+        let node = |node: &str, name: &str| {
+            let node = format!("/sys/devices/system/node/node{node}");
+            file(&format!("{node}/hugepages/hugepages-{size}kB/{name}"))
         };
         let labels = [("pagesize", label)];
         assert_value(scrape, "hugetlb_page_size_bytes", &labels, bytes);
@@ -206,11 +217,14 @@ pub fn compare_pools(scrape: &Exposition) {
         ] {
             assert_value(scrape, &format!("hugetlb_pool_{family}_bytes"), &labels, pool(name));
         }
-        for (family, name) in
+        for ((family, name), number) in
             [("size", "nr_hugepages"), ("free", "free_hugepages"), ("surplus", "surplus_hugepages")]
+                .into_iter()
+                .flat_map(|figure| numa_nodes().into_iter().map(move |number| (figure, number)))
         {
-            let labels = [("pagesize", label), ("numa_node", "0")];
-            assert_value(scrape, &format!("hugetlb_numa_pool_{family}_bytes"), &labels, node(name));
+            let labels = [("pagesize", label), ("numa_node", &number)];
+            let expected = node(&number, name);
+            assert_value(scrape, &format!("hugetlb_numa_pool_{family}_bytes"), &labels, expected);
         }
     }
     let vmstat = fs::read_to_string("/proc/vmstat").expect("vmstat");

@@ -5,7 +5,7 @@ mod access;
 mod by_hand;
 mod clients;
 mod faults;
-mod figures;
+pub mod figures;
 mod heirs;
 mod image;
 mod incident;

@@ -1,0 +1,167 @@
+//! Boots a guest, and reads what came of its scenarios.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hugetlb_exporter::host::tied;
+
+use super::initramfs::Initramfs;
+use super::kernel;
+use super::line::{Line, TASK, Task};
+use super::{EVIDENCE, Guest};
+use crate::evidence;
+use crate::harness::agent;
+use crate::machine::on_path;
+
+/// Programs of this machine that a guest has too, each in /bin: what starts tenants and agents, and busybox for the rest.
+const PROGRAMS: [&str; 3] = ["sh", "setpriv", "busybox"];
+
+/// A guest is up after so much, and has ended after so much for each scenario.
+const BOOT: Duration = Duration::from_secs(120);
+
+/// So much of a console is shown.
+const SHOWN: usize = 60;
+
+/// What keeps a guest from being booted here.
+pub fn missing(guest: &Guest) -> Option<String> {
+    let programs = ["qemu-system-x86_64", "strip"].into_iter().chain(PROGRAMS);
+    let program = programs.into_iter().find(|program| !on_path(program)).map(str::to_owned);
+    let kernel = kernel::of(guest.suite);
+    program.or_else(|| {
+        (!kernel.exists()).then(|| format!("{}: .ci/guests {}", kernel.display(), guest.suite))
+    })
+}
+
+/// What came of the scenarios that were run: of each its failure, if it has one.
+pub type Outcomes = Vec<(String, Option<String>)>;
+
+/// Boots it, and runs these scenarios in it.
+pub fn run(guest: &Guest, scenarios: &[String]) -> Outcomes {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests").join(guest.name);
+    fs::create_dir_all(&directory).expect("a directory for the guest");
+    fs::write(directory.join("initramfs"), initramfs(guest, scenarios)).expect("an initramfs");
+    let mut running = Running(start(guest, &directory));
+    let port = BufReader::new(running.0.stdout.take().expect("its second serial port"));
+    let said = thread::spawn(|| port.lines().map_while(Result::ok).collect::<Vec<String>>());
+    let began = Instant::now();
+    let patience = BOOT + super::init::PATIENCE * u32::try_from(scenarios.len()).expect("few");
+    let mut end = "";
+    while running.0.try_wait().expect("its state").is_none() {
+        if began.elapsed() > patience {
+            end = "; it took too long";
+            break;
+        }
+        thread::park_timeout(Duration::from_millis(50));
+    }
+    drop(running);
+    let said = said.join().expect("what it said");
+    let lines: Vec<Line> = said.iter().filter_map(|text| Line::parse(text)).collect();
+    note(guest, &lines, began.elapsed());
+    let [complaints, console] = ["qemu", "console"].map(|name| last_of(&directory.join(name)));
+    let cut = || format!("the guest ended before it{end}: {complaints}\n{console}");
+    scenarios.iter().map(|name| (name.clone(), outcome(name, &lines, cut))).collect()
+}
+
+/// A guest; dropping it ends it.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(guest: &Guest, directory: &Path) -> Child {
+    let mut qemu = tied("qemu-system-x86_64");
+    // Without KVM, which not every machine has that is a guest itself.
+    qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35"]);
+    qemu.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
+    qemu.arg("-kernel").arg(kernel::of(guest.suite));
+    qemu.arg("-initrd").arg(directory.join("initramfs"));
+    qemu.arg("-append").arg(format!(
+        "console=ttyS0 panic=-1 nokaslr mitigations=off rdinit=/init{}",
+        guest.shape.words()
+    ));
+    let console = format!("file:{}", directory.join("console").display());
+    qemu.args(["-serial", &console, "-serial", "stdio"]);
+    qemu.args(guest.shape.flags());
+    let complaints = File::create(directory.join("qemu")).expect("a file for its complaints");
+    qemu.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(complaints);
+    qemu.spawn().expect("qemu starts")
+}
+
+fn initramfs(guest: &Guest, scenarios: &[String]) -> Vec<u8> {
+    let mut initramfs = Initramfs::default();
+    let this = std::env::current_exe().expect("this program");
+    initramfs.program(Path::new("/init"), &this);
+    // Where cargo says that it is: the tenants are started from there.
+    let agent = env!("CARGO_BIN_EXE_hugetlb-exporter");
+    initramfs.program(Path::new(agent), &agent::program());
+    for name in PROGRAMS {
+        initramfs.program(&Path::new("/bin").join(name), &found(name));
+    }
+    let task = Task {
+        scenarios: scenarios.to_vec(),
+        cgroup_options: guest.shape.accounting.then(|| "memory_hugetlb_accounting".to_owned()),
+        agent: agent.to_owned(),
+    };
+    initramfs.text(TASK, &serde_json::to_string(&task).expect("a task as JSON"));
+    initramfs.archive()
+}
+
+/// Where a program is.
+fn found(program: &str) -> PathBuf {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let mut paths = std::env::split_paths(&paths).map(|directory| directory.join(program));
+    paths.find(|path| path.exists()).unwrap_or_else(|| panic!("{program} is not installed"))
+}
+
+/// Keeps what is evidence.
+fn note(guest: &Guest, lines: &[Line], took: Duration) {
+    let release = lines.iter().find_map(|line| match line {
+        Line::Up { release } => Some(release.as_str()),
+        _ => None,
+    });
+    let who = format!("{}, Linux {}", guest.name, release.unwrap_or("that did not come up"));
+    let count = |failed: bool| {
+        lines
+            .iter()
+            .filter(
+                |line| matches!(line, Line::Over { failure, .. } if failure.is_some() == failed),
+            )
+            .count()
+    };
+    let (passed, failed) = (count(false), count(true));
+    let seconds = took.as_secs();
+    evidence::tell(
+        EVIDENCE,
+        format!("{who}: {passed} scenarios passed, {failed} failed, in {seconds} s"),
+    );
+    for line in lines {
+        if let Line::Evidence { line } = line {
+            evidence::tell(EVIDENCE, format!("{who}: {line}"));
+        }
+    }
+}
+
+/// What came of a scenario.
+fn outcome(name: &str, lines: &[Line], cut: impl Fn() -> String) -> Option<String> {
+    let over = lines.iter().find_map(|line| match line {
+        Line::Over { scenario, failure } if scenario == name => Some(failure.clone()),
+        _ => None,
+    });
+    over.unwrap_or_else(|| Some(cut()))
+}
+
+/// The last lines of a file.
+fn last_of(file: &Path) -> String {
+    let bytes = fs::read(file).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    lines.iter().skip(lines.len().saturating_sub(SHOWN)).map(|line| format!("{line}\n")).collect()
+}

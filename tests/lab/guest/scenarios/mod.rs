@@ -1,0 +1,6 @@
+//! What is tried in guests.
+
+use crate::scenarios::{Named, figures};
+
+/// On every kernel, whatever the shape.
+pub const EVERYWHERE: &[Named] = figures::BOTH;
