@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Limit, Reading};
+use super::{CgroupMemory, Limit, Reading};
 use crate::identity::Owner;
 use crate::units::{Bytes, NumaNode, PageSize};
 
@@ -68,6 +68,8 @@ pub struct Cgroup {
     /// The NUMA nodes its memory may come from, `cpuset.mems.effective` (v1 `cpuset.effective_mems`): `0-1,3`.
     /// Read for containers with reserved pages to come, on machines with several nodes.
     pub memory_nodes: Reading<Vec<NumaNode>>,
+    /// What the memory controller says, where huge pages count as memory and any are held or granted here or below.
+    pub memory: Option<Arc<CgroupMemory>>,
     /// Its state, smallest page size first.
     pub hugetlb: Arc<[Hugetlb]>,
 }

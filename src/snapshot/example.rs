@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{
-    Cgroup, CgroupVersion, Failures, Hugetlb, Limit, Memory, OwnCgroup, Pool, Reading, Snapshot,
-    Taken,
+    Cgroup, CgroupVersion, Failures, Hugetlb, Limit, Memory, MemoryAccounting, OwnCgroup, Pool,
+    Reading, Snapshot, Taken,
 };
 use crate::identity::{NameIndex, Owner};
 use crate::units::{Bytes, PageSize, Pages, SignedPages};
@@ -26,6 +26,7 @@ pub fn node(since_start: Duration) -> Snapshot {
         memory: Memory::default(),
         hierarchy: None,
         is_part: false,
+        accounting: MemoryAccounting::Off,
         cgroups: Arc::default(),
         at_refusals: Arc::default(),
         own: None,
@@ -94,6 +95,7 @@ impl Snapshot {
             owner,
             populated: Reading::Absent,
             memory_nodes: Reading::Absent,
+            memory: None,
             hugetlb: [hugetlb].into(),
         });
         self

@@ -10,6 +10,7 @@ pub mod example;
 #[allow(dead_code, reason = "the guard and the source that reads its report are being built on it")]
 pub mod guard;
 mod mapping;
+mod memory;
 mod pool;
 mod probe;
 mod process;
@@ -25,6 +26,9 @@ pub use cgroup::{
 };
 pub use declared::{Acknowledged, Declared, DeclaredContainer, DeclaredPod};
 pub use mapping::{MappedObject, Mapping, Mappings};
+pub use memory::{
+    ACCOUNTING_OPTION, CgroupMemory, CgroupMount, MemoryAccounting, MemoryEvents, MemoryStat,
+};
 pub use pool::{BuddyAllocations, Memory, NumaPool, Pool};
 pub use probe::{
     Check, Doubt, EnforcedBy, Exempt, LastProbe, Probes, Target, Verdict, VerdictKind,
@@ -52,6 +56,8 @@ pub struct Snapshot {
     pub hierarchy: Option<Hierarchy>,
     /// Whether that is but a part of the machine's, as in a cgroup namespace of its own: others' cgroups are not seen.
     pub is_part: bool,
+    /// Whether huge pages count as memory.
+    pub accounting: MemoryAccounting,
     /// Every cgroup that has hugetlb files, parents before their children.
     pub cgroups: Arc<Vec<Cgroup>>,
     /// What was held where something was refused, when the reader heard of it: a moment before this snapshot. Only what it

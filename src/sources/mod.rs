@@ -211,6 +211,7 @@ impl Reader {
             memory,
             hierarchy: self.cgroups.hierarchy().cloned(),
             is_part: self.cgroups.is_part(),
+            accounting: self.cgroups.accounting(),
             cgroups,
             at_refusals: self.cgroups.at_refusals(),
             own: self.cgroups.own(),

@@ -1,6 +1,6 @@
 //! The formats of the kernel's files, parsed from text alone. No input panics.
 
-use crate::snapshot::{CgroupVersion, Limit, NumaUsage};
+use crate::snapshot::{CgroupVersion, Limit, MemoryEvents, MemoryStat, NumaUsage, Reading};
 use crate::units::{Bytes, NumaNode, PageSize, Pages, SignedPages};
 
 /// `134217728\n`
@@ -39,6 +39,34 @@ pub fn limit(text: &str) -> Option<Limit> {
 pub fn events(text: &str) -> Option<u64> {
     let max = text.lines().find_map(|line| line.strip_prefix("max "))?;
     number(max)
+}
+
+/// memory.events: `low 0\nhigh 0\nmax 7\noom 1\noom_kill 1\n`
+pub(super) fn memory_events(text: &str) -> Option<MemoryEvents> {
+    let count = |key: &str| keyed(text, key).and_then(number);
+    Some(MemoryEvents { max: count("max")?, oom: count("oom")?, oom_kill: count("oom_kill")? })
+}
+
+/// memory.stat: `anon 4096\nfile 8192\n...`, bytes by key, in no order that is promised; older kernels lack some keys.
+pub(super) fn memory_stat(text: &str) -> Option<MemoryStat> {
+    let bytes = |key: &str| keyed(text, key).and_then(number).map(Bytes);
+    let newer = |key: &str| bytes(key).map_or(Reading::Absent, Reading::Present);
+    Some(MemoryStat {
+        anon: bytes("anon")?,
+        file: bytes("file")?,
+        shmem: bytes("shmem")?,
+        unevictable: bytes("unevictable")?,
+        kernel: newer("kernel"),
+        hugetlb: newer("hugetlb"),
+        inactive_file: bytes("inactive_file")?,
+        active_file: bytes("active_file")?,
+        slab_reclaimable: bytes("slab_reclaimable")?,
+    })
+}
+
+/// What stands after a key, `max 7`.
+fn keyed<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' '))
 }
 
 /// cgroup.events: `populated 1\nfrozen 0\n`

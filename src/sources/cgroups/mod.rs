@@ -51,6 +51,8 @@
 //!    read, those of all its children. A parent is read before its children.
 //! 7. On v1, `failcnt` wherever a limit is finite and somebody can have a page, and the peak where it moved.
 //! 8. On a machine with several NUMA nodes, which of them containers are bound to ([`cpuset`]).
+//! 9. Where huge pages count as memory, what the memory controller says of those that hold or were granted some ([`memory`]).
+//!    Every 20 s, whether they do.
 //!
 //! A figure that is not what it was makes a new snapshot; else the last one is handed out again ([`shown`]).
 //!
@@ -89,6 +91,7 @@
 mod cpuset;
 mod discover;
 mod list;
+mod memory;
 mod populated;
 mod prune;
 mod read;
@@ -109,11 +112,12 @@ use std::{fs, mem};
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
 
 use super::Roots;
-use super::hierarchy::{self, Mounted, Own, corner};
+use super::hierarchy::{self, Accounting, Mounted, Own, corner};
 use super::kernel_file::KernelFiles;
 use crate::identity::NameIndex;
 use crate::snapshot::{
-    AtRefusal, Cgroup, CgroupVersion, Health, Hierarchy, OwnCgroup, Pool, Problems,
+    AtRefusal, Cgroup, CgroupVersion, Health, Hierarchy, MemoryAccounting, OwnCgroup, Pool,
+    Problems,
 };
 pub(super) use list::list;
 use round::Round;
@@ -132,6 +136,8 @@ pub(super) struct Cgroups {
     /// Looked for whenever the hierarchy is.
     own: Option<Own>,
     tree: Option<Tree>,
+    /// Whether huge pages count as memory.
+    accounting: Accounting,
     /// Whether the hierarchy is but a part of the machine's, and whether that is a container's corner.
     is_part: bool,
     in_corner: bool,
@@ -167,6 +173,11 @@ impl Cgroups {
     /// Whether that is but a part of the machine's.
     pub(super) fn is_part(&self) -> bool {
         self.is_part
+    }
+
+    /// Whether huge pages count as memory, as of the last look.
+    pub(super) fn accounting(&self) -> MemoryAccounting {
+        self.accounting.found().clone()
     }
 
     /// Our own cgroup, and which of those that were read it is.
@@ -209,6 +220,7 @@ impl Cgroups {
             self.find(asked, problems);
             self.read_known(asked, files, problems);
         }
+        self.read_memory(asked, files, problems);
         if let Some(hierarchy) = self.hierarchy.as_ref().filter(|_| self.in_corner) {
             problems.add(|| corner::complaint(hierarchy));
             // A kubelet may yet make its cgroups there.
@@ -262,6 +274,21 @@ impl Cgroups {
         }
     }
 
+    /// Reads what the memory controller says, if huge pages count as memory.
+    fn read_memory(&mut self, asked: &Asked<'_>, files: &mut KernelFiles, problems: &mut Problems) {
+        let was_on = self.accounting.found().is_on();
+        self.accounting.look(asked.roots, self.hierarchy.as_ref(), asked.now, problems);
+        let is_on = self.accounting.found().is_on();
+        let Some(tree) = self.tree.as_mut().filter(|_| was_on || is_on) else { return };
+        let (now, pools) = (asked.now, asked.pools);
+        let mut round = Round { tree, now, pools, files, problems, watch: None };
+        if is_on {
+            round.read_memory(&asked.roots.proc.join("meminfo"));
+        } else {
+            round.forget_memory();
+        }
+    }
+
     /// Looks where the hierarchy is now.
     fn find(&mut self, asked: &Asked<'_>, problems: &mut Problems) {
         let mounted = Mounted::read(asked.roots);
@@ -277,6 +304,7 @@ impl Cgroups {
             return;
         }
         (self.hierarchy, self.own) = (found, own);
+        self.accounting.forget();
         if let (Some(mut tree), Some(Ok(watch))) = (self.tree.take(), &mut self.watch) {
             tree.remove(Tree::ROOT).into_iter().for_each(|watched| watch.end(watched));
         }

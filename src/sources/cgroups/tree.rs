@@ -108,6 +108,7 @@ impl Node {
             owner: Arc::new(Owner::of(path)),
             populated: Reading::Absent,
             memory_nodes: Reading::Absent,
+            memory: None,
             hugetlb: Arc::default(),
         };
         Self {

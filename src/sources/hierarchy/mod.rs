@@ -10,6 +10,7 @@
 //! 42 31 0:41 / /sys/fs/cgroup/hugetlb rw,relatime - cgroup cgroup rw,hugetlb
 //! ```
 
+mod accounting;
 pub(super) mod corner;
 mod own;
 
@@ -17,6 +18,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+pub(super) use accounting::Accounting;
 pub(super) use own::Own;
 use procfs::process::MountInfo;
 

@@ -3,6 +3,7 @@
 
 mod discovery;
 mod equality;
+mod memory;
 mod pruning;
 mod turns;
 
