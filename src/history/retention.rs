@@ -16,7 +16,7 @@ const MOST_RECENT: usize = 2;
 const MOST_NAMELESS: usize = 64;
 
 /// So many containers of a pod that lives are remembered when they are gone, however many others are.
-const MOST_OF_A_POD: usize = 64;
+pub(super) const MOST_OF_A_POD: usize = 64;
 
 impl History {
     /// Containers that are not there any more leave their counters to their successors.
