@@ -107,8 +107,9 @@ impl<T: Send + 'static> Pending<T> {
     }
 }
 
-/// Two looks at the node, for a report: what is found in both is believed. Waits a moment for names, and holds
-/// nothing back for want of one.
+/// Two looks at the node, for a report: what is found in both is believed. Where huge pages count as memory a third one, since
+/// who hangs is found by what has changed since the look before. Waits a moment for names, and holds nothing back for want of
+/// one.
 pub fn look(looking: Looking) -> View {
     let Looking { node, roots, thresholds, kubelet, at_mappings, lister, apart } = looking;
     let mut aside = look_aside(&roots, lister, at_mappings);
@@ -138,8 +139,12 @@ pub fn look(looking: Looking) -> View {
         let assessment = Arc::new(assessment);
         View { node: node.clone(), snapshot, assessment, incidents: Incidents::default(), poll }
     };
-    look(1);
+    let counts_as_memory = look(1).snapshot.accounting.is_on();
     #[expect(clippy::disallowed_methods, reason = "a report has nothing else to do meanwhile")]
-    thread::sleep(apart);
-    look(2)
+    let mut look_again = |number| {
+        thread::sleep(apart);
+        look(number)
+    };
+    let view = look_again(2);
+    if counts_as_memory { look_again(3) } else { view }
 }

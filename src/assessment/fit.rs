@@ -1,6 +1,6 @@
 //! Whether a need would fit here, before anything is mapped: `hugetlb-exporter fit`.
 
-use crate::snapshot::{LevelLimits, Limit, Pool, Reading};
+use crate::snapshot::{LevelLimits, LevelMemory, Limit, Pool, Reading};
 use crate::units::{Bytes, PageSize};
 
 /// What a need is held against.
@@ -14,6 +14,8 @@ pub struct Wish<'a> {
     pub pool: Reading<&'a Pool>,
     /// The limits that are seen, the own cgroup's first.
     pub limits: &'a [LevelLimits],
+    /// The limits of memory that huge pages count against, the own cgroup's first; none where they do not count.
+    pub memory: &'a [LevelMemory],
     /// Whether these are all.
     pub sees_all_limits: bool,
     /// The limit that the pod's spec names, if that was told.
@@ -66,7 +68,25 @@ pub fn fit(wish: &Wish<'_>) -> Answer {
             }
         }
     }
-    into_pool(wish)
+    into_memory(wish).unwrap_or_else(|| into_pool(wish))
+}
+
+/// Where huge pages count as memory, there must be room for them too: who touches one too many hangs.
+fn into_memory(wish: &Wish<'_>) -> Option<Answer> {
+    let Wish { page_size, need, .. } = wish;
+    wish.memory.iter().find_map(|level| {
+        let (Some(limit), Some(room)) = (level.limit.present(), level.room.present()) else {
+            return Some(can_not_tell("memory", &level.cgroup));
+        };
+        (room < *need).then(|| {
+            Answer::No(format!(
+                "{need} of {page_size} pages do not fit: huge pages count as memory here, and memory.max of {} is {limit} and leaves {room}, {} too little: a touch beyond hangs for ever; set memory to at least {}",
+                level.cgroup,
+                need.less(room),
+                limit.checked_add(need.less(room)).unwrap_or(*need),
+            ))
+        })
+    })
 }
 
 fn into_pool(wish: &Wish<'_>) -> Answer {
@@ -128,6 +148,7 @@ mod tests {
             need: Bytes(282 * MI),
             pool: pool.map_or(Reading::Absent, Reading::Present),
             limits,
+            memory: &[],
             sees_all_limits: false,
             declared: declared.map(|mebibytes| Bytes(mebibytes * MI)),
         })
@@ -170,13 +191,40 @@ mod tests {
     }
 
     #[test]
+    fn where_huge_pages_count_as_memory_there_must_be_room_in_it() {
+        let pool = pool(200, 0);
+        let asked = |room: Reading<Bytes>| {
+            let limit = Reading::Present(Bytes(512 * MI));
+            let memory = [LevelMemory { cgroup: "/".to_owned(), limit, room }];
+            fit(&Wish {
+                page_size: page_size(),
+                need: Bytes(282 * MI),
+                pool: Reading::Present(&pool),
+                limits: &[level(Some(300), None, 0)],
+                memory: &memory,
+                sees_all_limits: true,
+                declared: None,
+            })
+        };
+        let Answer::No(words) = asked(Reading::Present(Bytes(200 * MI))) else { panic!() };
+        assert_eq!(
+            words,
+            "282Mi of 2Mi pages do not fit: huge pages count as memory here, and memory.max of / is 512Mi and leaves 200Mi, 82Mi too little: a touch beyond hangs for ever; set memory to at least 594Mi"
+        );
+        assert!(matches!(asked(Reading::Present(Bytes(282 * MI))), Answer::Yes(_)));
+        assert!(matches!(asked(Reading::Failed), Answer::Unknown(_)));
+    }
+
+    #[test]
     fn a_pool_that_is_too_small() {
         assert!(matches!(ask(&[], Some(&pool(140, 0)), None), Answer::No(_)));
         assert!(matches!(ask(&[], None, None), Answer::No(_)));
         let (page_size, need) = (page_size(), Bytes(2 * MI));
         let (limits, sees_all_limits, declared) = (&[][..], true, None);
         let pool = Reading::Failed;
-        let unread = fit(&Wish { page_size, need, pool, limits, sees_all_limits, declared });
+        let memory = &[][..];
+        let unread =
+            fit(&Wish { page_size, need, pool, limits, memory, sees_all_limits, declared });
         assert!(matches!(unread, Answer::Unknown(_)), "{unread:?}");
     }
 }

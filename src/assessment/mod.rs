@@ -10,6 +10,7 @@ mod findings;
 mod fit;
 mod gone;
 mod ledger;
+mod memory;
 mod pods;
 mod pools;
 mod services;
@@ -28,6 +29,7 @@ pub use findings::{
 };
 pub use fit::{Answer as FitAnswer, Wish, fit};
 pub use ledger::{FailureMode, Outlook, ShortOf, Uncertainty};
+pub use memory::MemoryOutlook;
 pub use pools::PoolState;
 pub use tenant::TenantSize;
 
@@ -99,6 +101,8 @@ pub struct PodState {
     pub qos: Option<QosClass>,
     /// Smallest page size first.
     pub sizes: Vec<TenantSize>,
+    /// What becomes of its memory, where huge pages count as memory and it has a limit.
+    pub memory: Option<MemoryOutlook>,
 }
 
 /// A container, all its instances together.
@@ -110,6 +114,8 @@ pub struct ContainerState {
     pub newest: Option<Instance>,
     /// Smallest page size first.
     pub sizes: Vec<TenantSize>,
+    /// What becomes of its newest instance's memory, where huge pages count as memory and it has a limit.
+    pub memory: Option<MemoryOutlook>,
 }
 
 /// One run of a container.
@@ -155,9 +161,11 @@ pub fn assess(snapshot: &Snapshot, history: &History, thresholds: &Thresholds) -
     }
     let services = services::states(snapshot);
     let pools = pools::states(snapshot, history);
+    let memory = memory::outlooks(snapshot, &ledger);
     let mut assessment = Assessment { pods, containers, services, pools, ..Assessment::default() };
+    memory::hand_out(&memory, snapshot, &mut assessment);
     (assessment.findings, assessment.muted) =
-        findings::find(snapshot, history, thresholds, &ledger, &assessment);
+        findings::find(snapshot, history, thresholds, &ledger, &memory, &assessment);
     assessment
 }
 

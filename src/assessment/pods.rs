@@ -62,6 +62,7 @@ pub(super) fn states(
             identity: identity(uid, Arc::clone(&none), history),
             qos,
             sizes,
+            memory: None,
         })
         .collect()
 }

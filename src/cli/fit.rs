@@ -13,6 +13,7 @@ use super::here::Here;
 use super::terminal::print;
 use super::usage;
 use crate::assessment::{FitAnswer, Wish, fit};
+use crate::probe;
 use crate::units::{Bytes, PageSize};
 
 const DOES_NOT_FIT: u8 = 2;
@@ -38,6 +39,7 @@ pub(super) fn run(asked: &FitWish, flags: Flags) -> anyhow::Result<ExitCode> {
         need,
         pool: here.pool(page_size).as_ref(),
         limits: &limits,
+        memory: &probe::memory_limits(&here.site),
         sees_all_limits,
         declared,
     });

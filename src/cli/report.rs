@@ -52,7 +52,8 @@ pub(super) fn run(report: &Report, flags: Flags) -> anyhow::Result<ExitCode> {
         Output::Prometheus => metrics::encode(&view),
     };
     print(&text)?;
-    if view.assessment.findings.iter().any(Finding::foretells_a_crash) {
+    let ends = |it: &Finding| it.foretells_a_crash() || it.tells_of_a_hang();
+    if view.assessment.findings.iter().any(ends) {
         return Ok(ExitCode::from(WILL_CRASH));
     }
     let unseen: Vec<_> =

@@ -1,5 +1,5 @@
 //! `hugetlb-exporter try`: maps and touches huge pages in this very cgroup, and says how far it gets. Exit code 0: it
-//! fits; 2: refused at mmap; 3: refused at a touch; 64: a wrong flag; 1: it could not be tried.
+//! fits; 2: refused at mmap; 3: refused at a touch, or a touch hangs; 64: a wrong flag; 1: it could not be tried.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -36,6 +36,7 @@ pub(super) fn run(wish: &Try, flags: Flags) -> anyhow::Result<ExitCode> {
         touch: Pages(wish.touch.unwrap_or_default()),
         hold: wish.hold,
     };
+    let memory = probe::memory_limits(&here.site);
     let outcome = carry_out(&attempt, &here)?;
     drop(file);
     let (limits, sees_all_limits) = here.limits(page_size);
@@ -47,6 +48,7 @@ pub(super) fn run(wish: &Try, flags: Flags) -> anyhow::Result<ExitCode> {
         pool: here.pool(page_size),
         limits,
         sees_all_limits,
+        memory,
         outcome,
     };
     let text = match wish.output {
@@ -57,7 +59,9 @@ pub(super) fn run(wish: &Try, flags: Flags) -> anyhow::Result<ExitCode> {
     Ok(match trial.outcome {
         Outcome::Fits => ExitCode::SUCCESS,
         Outcome::RefusedAtMmap(_) => ExitCode::from(REFUSED_AT_MMAP),
-        Outcome::RefusedAtTouch { .. } => ExitCode::from(REFUSED_AT_TOUCH),
+        Outcome::RefusedAtTouch { .. } | Outcome::WouldHang { .. } | Outcome::Hung { .. } => {
+            ExitCode::from(REFUSED_AT_TOUCH)
+        }
     })
 }
 

@@ -10,6 +10,7 @@ mod chain;
 mod counter;
 mod grant;
 mod loops;
+mod memory;
 mod presence;
 mod record;
 mod refusals;
@@ -27,6 +28,8 @@ use by_size::BySize;
 use chain::Chains;
 pub use grant::Grant;
 pub use loops::RefusedEnds;
+pub use memory::Stall;
+use memory::Stalls;
 pub use presence::Presence;
 pub use record::Living;
 use record::{Explained, InstanceRecord, PodRecord, See};
@@ -68,6 +71,8 @@ pub struct History {
     instances: HashMap<ContainerId, InstanceRecord>,
     /// What the dead instances of a container left behind.
     past: HashMap<ContainerKey, PastRecord>,
+    /// Cgroups whose memory is full.
+    stalls: Stalls,
 }
 
 /// A container through all its restarts: its pod, and its name or, where none is known, its short id.
@@ -128,6 +133,7 @@ impl History {
             pods: HashMap::new(),
             instances: HashMap::new(),
             past: HashMap::new(),
+            stalls: Stalls::default(),
         }
     }
 
@@ -163,6 +169,7 @@ impl History {
                 | Owner::Service => {}
             }
         }
+        self.stalls.update(snapshot);
         self.bury_instances();
         self.name_the_dead(&snapshot.names);
         self.forget();
@@ -207,6 +214,11 @@ impl History {
     /// What is remembered of a living pod's own cgroup, and what became of its grant.
     pub fn pod(&self, path: &str, page_size: PageSize) -> Option<(Tally, Grant)> {
         self.pods.get(path)?.sizes.get(page_size).map(|record| (record.tally(), record.grant))
+    }
+
+    /// Since when a cgroup meets its limit of memory again and again and nothing moves, if that is so.
+    pub fn stall(&self, path: &str) -> Option<Stall> {
+        self.stalls.of(path)
     }
 
     /// Since when a living pod's cgroup is there, and whether anybody is in it.

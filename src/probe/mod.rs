@@ -9,6 +9,7 @@
 
 mod child;
 mod counters;
+mod memory;
 mod order;
 mod own;
 #[cfg(feature = "scratch-probe")]
@@ -19,6 +20,7 @@ mod trial;
 mod verdict;
 
 pub use child::run as run_child;
+pub use memory::memory_limits;
 pub use order::{Mapping, Order};
 pub use own::{Pace, check};
 #[cfg(feature = "scratch-probe")]

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
 use super::counters::Counters;
+use super::memory::without_room;
 use super::order::{Mapping, Order};
 use super::site::{Expectation, Site};
 use super::tenant::{Answer, Places, Tenant, signal};
@@ -48,6 +49,9 @@ pub async fn check(
     let Some(pages) = pages_to_ask_for(check, pool, spare, site) else {
         return Verdict::Inconclusive(Doubt::PoolTight);
     };
+    if check == Check::Fault && without_room(site, page_size.bytes()).is_some() {
+        return Verdict::Inconclusive(Doubt::MemoryTight);
+    }
     let counters = Counters::before(site, page_size);
     let order = Order::anonymous(Mapping::Private, check == Check::Fault, page_size);
     let end = attempt(&order, check, pages, pace).await;

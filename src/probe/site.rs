@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::identity::Owner;
 use crate::snapshot::{
-    CgroupVersion, Exempt, Hugetlb, LevelLimits, Limit, OwnCgroup, Reading, Snapshot, Source,
+    CgroupVersion, Exempt, Hugetlb, LevelLimits, Limit, MemoryAccounting, OwnCgroup, Reading,
+    Snapshot, Source,
 };
 use crate::units::{Bytes, PageSize};
 
@@ -20,6 +21,8 @@ pub struct Site {
     complete: bool,
     /// It is known that this node has no controller, wherever our own cgroup is.
     no_controller: bool,
+    /// Huge pages count as memory, or may: the mount is not seen.
+    counts_memory: bool,
     /// Further up, where others are charged too, a reservation limit is finite.
     others_share_a_reservation_limit: bool,
 }
@@ -74,6 +77,7 @@ impl Site {
                 .iter()
                 .any(|health| health.source == Source::Cgroups && health.is_missing()),
             in_pod,
+            counts_memory: snapshot.accounting != MemoryAccounting::Off,
             complete: pod.is_some() || (!chain.is_empty() && (!in_pod || sees_tree)),
             others_share_a_reservation_limit: above.iter().any(|cgroup| {
                 cgroup.hugetlb.iter().any(|hugetlb| hugetlb.reservation_limit.finite().is_some())
@@ -153,11 +157,7 @@ impl Site {
         let of_level = |(place, level): (usize, &Level)| {
             let of_size = |hugetlb: &&Hugetlb| hugetlb.page_size == page_size;
             level.hugetlb.iter().find(of_size).map(|hugetlb| LevelLimits {
-                // In a namespace of its own it has no name.
-                cgroup: match &*level.path {
-                    "/" if place == 0 => "this cgroup".to_owned(),
-                    path => path.to_owned(),
-                },
+                cgroup: name(&level.path, place),
                 limit: hugetlb.limit,
                 usage: hugetlb.usage,
                 reservation_limit: hugetlb.reservation_limit,
@@ -167,9 +167,32 @@ impl Site {
         self.levels.iter().enumerate().filter_map(of_level).collect()
     }
 
+    /// Where limits of memory hold for huge pages too: their names and directories, the own cgroup's first.
+    pub(super) fn memory_levels(&self) -> Vec<(String, PathBuf)> {
+        let own = self.own.iter().filter(|own| own.version == CgroupVersion::V2);
+        let own = own.filter(|_| self.counts_memory);
+        own.flat_map(|own| {
+            let alone = self.levels.is_empty().then(|| (name("/", 0), own.directory.clone()));
+            let levels = self.levels.iter().enumerate();
+            let of_level = |(place, level): (usize, &Level)| {
+                (name(&level.path, place), level.directory.clone())
+            };
+            alone.into_iter().chain(levels.map(of_level))
+        })
+        .collect()
+    }
+
     fn figures(&self, page_size: PageSize) -> impl Iterator<Item = &Hugetlb> {
         let levels = self.levels.iter().flat_map(|level| level.hugetlb.iter());
         levels.filter(move |hugetlb| hugetlb.page_size == page_size)
+    }
+}
+
+/// What a level is called. In a namespace of its own the own cgroup has no name.
+fn name(path: &str, place: usize) -> String {
+    match path {
+        "/" if place == 0 => "this cgroup".to_owned(),
+        path => path.to_owned(),
     }
 }
 
@@ -220,6 +243,14 @@ pub(super) mod tests {
         let mut snapshot = snapshot.owned(2);
         own(&mut snapshot).version = version;
         snapshot
+    }
+
+    /// In a cgroup whose files are in that directory.
+    pub(in crate::probe) fn in_directory(directory: &std::path::Path, counts_memory: bool) -> Site {
+        let site = alone(CgroupVersion::V2, (None, None));
+        let level = site.levels.into_iter().next().expect("one");
+        let levels = vec![Level { directory: directory.to_owned(), ..level }];
+        Site { levels, counts_memory, ..alone(CgroupVersion::V2, (None, None)) }
     }
 
     fn own(snapshot: &mut Snapshot) -> &mut OwnCgroup {

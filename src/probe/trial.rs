@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use super::counters::{Counters, Moved};
+use super::memory::without_room;
 use super::order::Order;
 use super::own::end_of;
 use super::site::Site;
@@ -15,8 +16,15 @@ use super::verdict::End;
 use crate::snapshot::{LevelLimits, Limit, Outcome, Reading, RefusedBy};
 use crate::units::{Bytes, PageSize, Pages};
 
-/// The kernel may have to clear a page of 16 GiB, or the machine to be slow; but not for ever.
+/// The kernel may have to clear a page of 16 GiB, or the machine to be slow; but not for ever: where huge pages count as memory,
+/// a touch that a limit above has no room for never ends.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The same of a page that is cleared in a moment.
+const SHORT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Pages from here on are large.
+const LARGE: Bytes = Bytes(1 << 30);
 
 /// What to try.
 #[derive(Debug)]
@@ -44,17 +52,27 @@ pub async fn attempt(
         let moved = counters.as_ref().map_or(Moved::Nothing, Counters::moved);
         blame(&limits, order.pagesize, wanted, &end, moved)
     };
+    let large = order.pagesize.bytes() >= LARGE;
+    let patience = if large { PATIENCE } else { SHORT_PATIENCE };
     let mut tenant = Tenant::start(order, PATIENCE, &Places::new(1))?;
     let mapped = end_of(tenant.tell(&format!("map {}", pages.0)).await?);
     if mapped != End::Done {
         return Ok(Outcome::RefusedAtMmap(refused_by(*pages, mapped)));
     }
     for page in 1..=touch.0 {
-        tenant.extend(PATIENCE);
+        let before = Pages(page - 1);
+        if let Some(at) = without_room(site, order.pagesize.bytes()) {
+            return Ok(Outcome::WouldHang { touched: before, at });
+        }
+        tenant.extend(patience);
         let touched = end_of(tenant.tell(&format!("touch {page}")).await?);
+        if touched == End::Late {
+            let counts_memory = !site.memory_levels().is_empty();
+            return Ok(Outcome::Hung { touched: before, after: patience, counts_memory });
+        }
         if touched != End::Done {
             let by = refused_by(Pages(page), touched);
-            return Ok(Outcome::RefusedAtTouch { touched: Pages(page - 1), by });
+            return Ok(Outcome::RefusedAtTouch { touched: before, by });
         }
         progress(Pages(page));
     }

@@ -30,6 +30,23 @@ pub(super) const TENANT: [Column; 7] = [
     column("refused", "Refused pages, over restarts: touches (SIGBUS) and mappings (ENOMEM)."),
 ];
 
+/// The memory of a pod or a container, where huge pages count as memory.
+pub(super) const MEMORY: [Column; 4] = [
+    column("limit", "Its limit of memory, memory.max. Huge pages count against it too."),
+    column(
+        "charged",
+        "What is charged to it now, huge pages and caches included; - where all that is mapped is touched.",
+    ),
+    column(
+        "to come",
+        "Huge pages mapped and still to be touched, as far as their limits and the pool let.",
+    ),
+    column(
+        "short",
+        "What the limit is too small by: who touches the rest hangs. perhaps: it can't be told.",
+    ),
+];
+
 /// Who holds the pages of a pool. What they hold, and what is free, make up the total.
 pub(super) const POOL: [Column; 8] = [
     column("total", "All pages of the pool, surplus pages included."),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::assessment::{PoolState, TenantSize};
+use crate::assessment::{MemoryOutlook, PoolState, TenantSize};
 use crate::snapshot::{Limit, Pool, Reading};
 use crate::units::Bytes;
 
@@ -65,6 +65,16 @@ impl Short {
             _ if missing > Bytes::ZERO => Self::By(missing),
             _ if may_be_meant || containers.contains(&Self::Perhaps) => Self::Perhaps,
             _ => self,
+        }
+    }
+
+    /// Of memory, where huge pages count as memory.
+    pub(super) fn of_memory(memory: &MemoryOutlook) -> Self {
+        match memory.shortfall {
+            Reading::Present(Bytes::ZERO) => Self::No,
+            Reading::Present(short) => Self::By(short),
+            Reading::Failed => Self::Failed,
+            Reading::Absent => Self::Perhaps,
         }
     }
 

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::figures::Short;
-use crate::assessment::{ContainerState, Finding, Identity, Severity, TenantSize};
+use crate::assessment::{ContainerState, Finding, Identity, MemoryOutlook, Severity, TenantSize};
 use crate::units::{Bytes, SignedBytes};
 use crate::view::View;
 
@@ -42,6 +42,30 @@ pub(super) fn by_danger(view: &View) -> Vec<Tenants<'_>> {
     let mut pods: Vec<_> = pods.into_values().collect();
     pods.sort_by_key(Tenants::danger);
     pods
+}
+
+/// Whose memory holds huge pages too, where those count as memory: a pod or a container, by the name of its row.
+#[derive(Debug)]
+pub(super) struct OfMemory<'a> {
+    pub(super) pod: String,
+    /// Empty for the pod itself.
+    pub(super) container: &'a str,
+    pub(super) memory: &'a MemoryOutlook,
+}
+
+/// Those of all pods that have a limit of memory, in their order.
+pub(super) fn of_memory<'a>(view: &'a View, pods: &[Tenants<'a>]) -> Vec<OfMemory<'a>> {
+    let mut rows = Vec::new();
+    for pod in pods {
+        let own = view.assessment.pods.iter().find(|it| it.identity.uid == pod.identity.uid);
+        let own = own.and_then(|own| own.memory.as_ref());
+        rows.extend(own.map(|memory| OfMemory { pod: pod.name(), container: "", memory }));
+        rows.extend(pod.containers.iter().filter_map(|container| {
+            let memory = container.memory.as_ref()?;
+            Some(OfMemory { pod: pod.name(), container: &container.identity.container, memory })
+        }));
+    }
+    rows
 }
 
 impl<'a> Tenants<'a> {

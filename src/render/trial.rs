@@ -1,10 +1,13 @@
 //! What came of `hugetlb-exporter try`: for people, and for programs.
 
+mod json;
+
 use std::fmt::Write;
+use std::time::Duration;
 
-use serde::Serialize;
+pub use json::json;
 
-use crate::snapshot::{LevelLimits, Limit, Outcome, Pool, Reading, RefusedBy, Trial};
+use crate::snapshot::{LevelLimits, LevelMemory, Limit, Outcome, Pool, Reading, RefusedBy, Trial};
 use crate::units::{Bytes, PageSize, Pages, SignedPages};
 
 /// Below the words, not below their name.
@@ -26,6 +29,9 @@ pub fn text(trial: &Trial) -> String {
     for level in &trial.limits {
         line("Limit", &level_words(level));
     }
+    for level in &trial.memory {
+        line("Memory", &memory_words(level));
+    }
     if !trial.sees_all_limits {
         line("Limit", "of what is above (a pod's): not seen from here");
     }
@@ -41,6 +47,14 @@ pub fn text(trial: &Trial) -> String {
             line("Touched", &amount(*touched, size));
             line("Refused", &format!("the touch of page {}: killed by SIGBUS.", touched.0 + 1));
             line("By", &refused_by(by, size));
+        }
+        Outcome::WouldHang { touched, at } => {
+            line("Touched", &amount(*touched, size));
+            line("Hangs", &would_hang(*touched, at));
+        }
+        Outcome::Hung { touched, after, counts_memory } => {
+            line("Touched", &amount(*touched, size));
+            line("Hangs", &hung(*touched, *after, *counts_memory));
         }
     }
     text
@@ -59,6 +73,40 @@ fn untouched(trial: &Trial) -> String {
         }
         _ => "and not touched. Only a touch (--touch) shows what is enforced.".to_owned(),
     }
+}
+
+fn memory_words(level: &LevelMemory) -> String {
+    let shown = |bytes: Reading<Bytes>| {
+        bytes.present().map_or_else(|| "?".to_owned(), |bytes| bytes.to_string())
+    };
+    format!(
+        "{}, of which {} are left for huge pages, which count as memory here: {}",
+        shown(level.limit),
+        shown(level.room),
+        level.cgroup,
+    )
+}
+
+fn would_hang(touched: Pages, at: &LevelMemory) -> String {
+    format!(
+        "the touch of page {} was not tried: memory.max of {} has no room for it, and it would hang for ever, without a signal or an error.",
+        touched.0 + 1,
+        at.cgroup,
+    )
+}
+
+fn hung(touched: Pages, after: Duration, counts_memory: bool) -> String {
+    let why = match counts_memory {
+        true => {
+            " Huge pages count as memory here: a memory.max above, not seen from here, may have no room for it."
+        }
+        false => "",
+    };
+    format!(
+        "the touch of page {} did not come back within {} s, and its process was ended.{why}",
+        touched.0 + 1,
+        after.as_secs(),
+    )
 }
 
 /// `100 pages of 2Mi (200Mi)`
@@ -131,117 +179,6 @@ fn refused_by(by: &RefusedBy, size: PageSize) -> String {
     }
 }
 
-/// For programs: one object, a figure that does not exist being `null`, and no limit `"unlimited"`.
-pub fn json(trial: &Trial) -> String {
-    let (outcome, touched, by) = match &trial.outcome {
-        Outcome::Fits => ("fits", trial.touch, None),
-        Outcome::RefusedAtMmap(by) => ("refused_at_mmap", Pages(0), Some(by)),
-        Outcome::RefusedAtTouch { touched, by } => ("refused_at_touch", *touched, Some(by)),
-    };
-    let pages = |pages: Reading<Pages>| pages.present().map(|pages| pages.0);
-    let wire = TrialReport {
-        pagesize: trial.page_size.to_string(),
-        mapping: &trial.mapping,
-        pages: trial.pages.0,
-        touch: trial.touch.0,
-        pool: trial.pool.as_ref().present().map(|pool| PoolReport {
-            size_pages: pages(pool.size),
-            free_pages: pages(pool.free),
-            reserved_pages: pages(pool.reserved.map(SignedPages::at_least_none)),
-            available_pages: pages(pool.available()),
-        }),
-        limits: trial.limits.iter().map(level_report).collect(),
-        sees_all_limits: trial.sees_all_limits,
-        outcome,
-        touched_pages: touched.0,
-        refused_by: by.map(|by| RefusedByReport {
-            kind: kind(by),
-            bytes: match by {
-                RefusedBy::Limit { at, .. } | RefusedBy::ReservationLimit { at, .. } => Some(at.0),
-                _ => None,
-            },
-            words: refused_by(by, trial.page_size),
-        }),
-    };
-    // Plain structs with text keys always serialise.
-    let mut text = serde_json::to_string_pretty(&wire).unwrap_or_default();
-    text.push('\n');
-    text
-}
-
-fn kind(by: &RefusedBy) -> &'static str {
-    match by {
-        RefusedBy::Limit { .. } => "limit",
-        RefusedBy::ReservationLimit { .. } => "reservation_limit",
-        RefusedBy::LimitAbove => "limit_above",
-        RefusedBy::Pool => "pool",
-        RefusedBy::LimitAboveOrPool => "limit_above_or_pool",
-        RefusedBy::Other(_) => "other",
-    }
-}
-
-fn level_report(level: &LevelLimits) -> LevelReport<'_> {
-    let bytes = |bytes: Reading<Bytes>| bytes.present().map(|bytes| bytes.0);
-    let limit = |limit: Reading<Limit>| {
-        limit.present().map(|limit| match limit {
-            Limit::At(bytes) => LimitReport::At(bytes.0),
-            Limit::Unlimited => LimitReport::Unlimited("unlimited"),
-        })
-    };
-    LevelReport {
-        cgroup: &level.cgroup,
-        limit_bytes: limit(level.limit),
-        usage_bytes: bytes(level.usage),
-        reservation_limit_bytes: limit(level.reservation_limit),
-        reserved_bytes: bytes(level.reserved),
-    }
-}
-
-#[derive(Serialize)]
-struct TrialReport<'a> {
-    pagesize: String,
-    mapping: &'a str,
-    pages: u64,
-    touch: u64,
-    pool: Option<PoolReport>,
-    limits: Vec<LevelReport<'a>>,
-    sees_all_limits: bool,
-    outcome: &'static str,
-    touched_pages: u64,
-    refused_by: Option<RefusedByReport>,
-}
-
-#[derive(Serialize)]
-struct PoolReport {
-    size_pages: Option<u64>,
-    free_pages: Option<u64>,
-    reserved_pages: Option<u64>,
-    available_pages: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct LevelReport<'a> {
-    cgroup: &'a str,
-    limit_bytes: Option<LimitReport>,
-    usage_bytes: Option<u64>,
-    reservation_limit_bytes: Option<LimitReport>,
-    reserved_bytes: Option<u64>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum LimitReport {
-    At(u64),
-    Unlimited(&'static str),
-}
-
-#[derive(Serialize)]
-struct RefusedByReport {
-    kind: &'static str,
-    bytes: Option<u64>,
-    words: String,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,6 +198,7 @@ mod tests {
                 reservation_limit: Reading::Present(Limit::Unlimited),
                 reserved: Reading::Failed,
             }],
+            memory: Vec::new(),
             sees_all_limits: false,
             outcome: Outcome::RefusedAtTouch {
                 touched: Pages(64),

@@ -106,7 +106,7 @@ impl CgroupMount {
     }
 
     /// Where the host has it: a container's mount of it is named after that, `/host/sys/fs/cgroup`.
-    fn on_the_host(&self) -> &str {
+    pub fn on_the_host(&self) -> &str {
         const USUAL: &str = "/sys/fs/cgroup";
         self.point.rfind(USUAL).and_then(|at| self.point.get(at..)).unwrap_or(USUAL)
     }

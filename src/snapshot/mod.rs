@@ -36,7 +36,7 @@ pub use probe::{
 pub use process::Process;
 pub use reading::{Limit, Reading};
 pub use source::{Health, Problems, Source, SourceHealth};
-pub use trial::{LevelLimits, Outcome, RefusedBy, Trial};
+pub use trial::{LevelLimits, LevelMemory, Outcome, RefusedBy, Trial};
 
 use crate::identity::{NameIndex, Owner, PodUid};
 

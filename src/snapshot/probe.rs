@@ -115,6 +115,8 @@ pub enum Doubt {
     Pool,
     /// It was not tried: it might have taken a page that somebody was promised.
     PoolTight,
+    /// It was not tried: a limit of memory may have no room for it, and huge pages count as memory.
+    MemoryTight,
     /// It was refused, and the counters that would tell by what are not to be seen from here.
     CountersUnseen,
     /// It was not refused, and the limit that should have refused it is not to be seen from here.
@@ -252,6 +254,9 @@ impl fmt::Display for Doubt {
         f.write_str(match self {
             Self::Pool => "refused without a counter that moved, so the pool had no page",
             Self::PoolTight => "not tried, since it might take a page that somebody was promised",
+            Self::MemoryTight => {
+                "not tried, since huge pages count as memory, the limit of memory has no room for one, and the touch would hang"
+            }
             Self::CountersUnseen => {
                 "refused, and the pod's counters that would tell by what are not seen: mount the host's /sys/fs/cgroup"
             }

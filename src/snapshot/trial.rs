@@ -1,5 +1,7 @@
 //! What came of mapping and touching by hand, `hugetlb-exporter try`.
 
+use std::time::Duration;
+
 use super::{Pool, Reading};
 use crate::snapshot::Limit;
 use crate::units::{Bytes, PageSize, Pages};
@@ -21,6 +23,8 @@ pub struct Trial {
     pub limits: Vec<LevelLimits>,
     /// Whether these are all limits that there are.
     pub sees_all_limits: bool,
+    /// The limits of memory that huge pages count against, the own cgroup's first; none where they do not count.
+    pub memory: Vec<LevelMemory>,
     /// What came of it.
     pub outcome: Outcome,
 }
@@ -40,6 +44,17 @@ pub struct LevelLimits {
     pub reserved: Reading<Bytes>,
 }
 
+/// The limit of memory of one cgroup, where huge pages count as memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LevelMemory {
+    /// Its path, as far as it is seen; `this cgroup` for the own one in a namespace of its own.
+    pub cgroup: String,
+    /// `memory.max`.
+    pub limit: Reading<Bytes>,
+    /// What it leaves beside what can't be reclaimed.
+    pub room: Reading<Bytes>,
+}
+
 /// What came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
@@ -53,6 +68,22 @@ pub enum Outcome {
         touched: Pages,
         /// By what the next one was refused.
         by: RefusedBy,
+    },
+    /// The next touch was not tried: a limit of memory has no room for the page, and it would hang.
+    WouldHang {
+        /// So many pages were touched before.
+        touched: Pages,
+        /// Whose limit it is.
+        at: LevelMemory,
+    },
+    /// A touch did not come back in time, and was ended.
+    Hung {
+        /// So many pages were touched before.
+        touched: Pages,
+        /// How long it was waited for.
+        after: Duration,
+        /// Whether a limit of memory may be why.
+        counts_memory: bool,
     },
 }
 

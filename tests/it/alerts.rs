@@ -22,6 +22,7 @@ const NO_ALERT: &[(&str, &str)] = &[
         "host processes that were given their share; else it is HugetlbPoolShort",
     ),
     ("refused-without-grant", "programs that try huge pages and go on without: nothing is wrong"),
+    ("memory-accounting", "a property of the node; who is too small for it is HugetlbMemoryShort"),
     ("reservations-unseen", "a property of the kernel, which nobody mends by being called"),
 ];
 

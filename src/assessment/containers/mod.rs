@@ -226,6 +226,7 @@ impl Merged {
             identity,
             newest: newest.map(|(_, instance)| instance),
             sizes,
+            memory: None,
         })
     }
 }

@@ -9,8 +9,9 @@ use crate::history::{History, Retention};
 use crate::identity::{PodName, PodUid};
 use crate::snapshot::example::{self, page_size};
 use crate::snapshot::{
-    Acknowledged, CgroupVersion, Check, Declared, DeclaredPod, Failures, Hierarchy, Hugetlb,
-    LastProbe, Limit, Probes, Reading, Snapshot, Target, Verdict,
+    Acknowledged, CgroupMemory, CgroupMount, CgroupVersion, Check, Declared, DeclaredPod, Failures,
+    Hierarchy, Hugetlb, LastProbe, Limit, MemoryAccounting, MemoryEvents, MemoryStat, Probes,
+    Reading, Snapshot, Target, Verdict,
 };
 use crate::units::{Bytes, Pages, SignedPages};
 
@@ -76,6 +77,37 @@ impl Node {
             .with_container(UID, self.containers, figures(pages, held))
             .named(UID, self.containers, ["db", "pg-0", name], 0);
         self
+    }
+
+    /// On a node where huge pages count as memory.
+    pub(crate) fn accounting(self) -> Self {
+        const OPTIONS: &str = "rw,nosuid,nodev,noexec,relatime,rw,nsdelegate,memory_recursiveprot,memory_hugetlb_accounting";
+        let options = OPTIONS.split(',').map(str::to_owned).collect();
+        let mount = CgroupMount { point: "/sys/fs/cgroup".to_owned(), options };
+        self.but(|snapshot| snapshot.accounting = MemoryAccounting::On(mount))
+    }
+
+    /// What the memory controller says of a cgroup: its limit, what is charged of huge pages and of anonymous memory, and how
+    /// often the limit was met.
+    pub(crate) fn memory(
+        self,
+        index: usize,
+        limit: u64,
+        (huge, anon): (u64, u64),
+        events: MemoryEvents,
+    ) -> Self {
+        let memory = CgroupMemory {
+            limit: Reading::Present(Limit::At(Bytes(limit))),
+            usage: Reading::Present(Bytes(huge + anon)),
+            events: Reading::Present(events),
+            stat: Reading::Present(MemoryStat {
+                anon: Bytes(anon),
+                kernel: Reading::Present(Bytes::ZERO),
+                ..MemoryStat::default()
+            }),
+            swap_room: Reading::Absent,
+        };
+        self.but(|snapshot| snapshot.cgroups_mut()[index].memory = Some(Arc::new(memory)))
     }
 
     /// What the kubelet says that the pod's spec grants.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{numa_short, will_crash};
+use super::{memory_hang, memory_short, numa_short, will_crash};
 use crate::assessment::Identity;
 use crate::units::PageSize;
 
@@ -78,6 +78,16 @@ impl Finding {
     /// Whether it says that a process will be killed, not that one was or may be.
     pub fn foretells_a_crash(&self) -> bool {
         self.name == will_crash::RULE.name
+    }
+
+    /// Whether it says that a process will hang, or hangs.
+    pub fn tells_of_a_hang(&self) -> bool {
+        self.foretells_a_hang() || self.name == memory_hang::RULE.name
+    }
+
+    /// Whether it says that a process will hang.
+    pub fn foretells_a_hang(&self) -> bool {
+        self.name == memory_short::RULE.name
     }
 
     /// The UIDs of the pods it concerns, that included which it is about.

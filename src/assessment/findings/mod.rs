@@ -10,6 +10,9 @@ mod idle_grant;
 mod limit_dropped;
 mod limit_not_enforced;
 mod mapping_refused;
+mod memory_accounting;
+mod memory_hang;
+mod memory_short;
 mod mute;
 mod numa_short;
 mod outside_pod_cgroup;
@@ -32,7 +35,10 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use super::ledger::Ledger;
-use super::{Assessment, ContainerState, Identity, PodState, TenantSize, Thresholds, gone, pods};
+use super::{
+    Assessment, ContainerState, Identity, MemoryOutlook, PodState, TenantSize, Thresholds, gone,
+    pods,
+};
 use crate::history::History;
 use crate::identity::{Owner, PodUid};
 use crate::snapshot::{DeclaredPod, Hugetlb, Snapshot};
@@ -44,7 +50,9 @@ pub use mute::MutedPod;
 
 /// All rules, the worst first; findings come in this order.
 pub const RULES: &[Rule] = &[
+    memory_hang::RULE,
     will_crash::RULE,
+    memory_short::RULE,
     faults_refused::RULE,
     mapping_refused::RULE,
     limit_not_enforced::RULE,
@@ -62,6 +70,7 @@ pub const RULES: &[Rule] = &[
     controller_missing::RULE,
     probe_stale::RULE,
     idle_grant::RULE,
+    memory_accounting::RULE,
     refused_without_grant::RULE,
     pages_orphaned::RULE,
     pages_unattributed::RULE,
@@ -94,6 +103,8 @@ pub(super) struct Facts<'a> {
     history: &'a History,
     thresholds: &'a Thresholds,
     ledger: &'a Ledger,
+    /// What becomes of each cgroup's memory, in the snapshot's order; empty where huge pages do not count as memory.
+    memory: &'a [Option<MemoryOutlook>],
     assessment: &'a Assessment,
     /// The pods of which cgroups alone are left, by UID.
     gone: HashSet<&'a str>,
@@ -105,10 +116,11 @@ pub(super) fn find(
     history: &History,
     thresholds: &Thresholds,
     ledger: &Ledger,
+    memory: &[Option<MemoryOutlook>],
     assessment: &Assessment,
 ) -> (Vec<Finding>, Vec<Finding>) {
     let gone = gone::pods(snapshot, history);
-    let facts = Facts { snapshot, history, thresholds, ledger, assessment, gone };
+    let facts = Facts { snapshot, history, thresholds, ledger, memory, assessment, gone };
     let mut findings = Vec::new();
     for rule in RULES {
         (rule.find)(&facts, &mut findings);

@@ -24,6 +24,8 @@ pub struct Outlook {
     pub committed: Reading<Bytes>,
     /// Of that, what was mapped without a reservation and is not yet touched.
     pub unreserved: Bytes,
+    /// Mapped and still to be touched here, as far as every limit and the pool let.
+    pub to_come: Reading<Bytes>,
     /// The least of limit less need, here and above; absent without any limit.
     pub margin: Reading<SignedBytes>,
     /// What can still be touched: the least that a limit here or above, or the pool, leaves.
@@ -254,17 +256,34 @@ fn outlook(account: &Account, chain: &Chain, pool: &PoolRoom) -> Outlook {
         (limits, Reading::Present(_)) => limits == Reading::Absent,
         _ => false,
     };
+    let headroom = chain.room.combine(pool_room, |limits, pool| Some(limits.min(pool)));
     Outlook {
         shortfall,
         short_of,
+        to_come: to_come(account, chain.outstanding, headroom),
         limit: chain.limit,
         uncertainty: None,
         committed: account.committed,
         unreserved: account.unreserved,
         margin: chain.margin,
-        headroom: chain.room.combine(pool_room, |limits, pool| Some(limits.min(pool))),
+        headroom,
         bound_by: if pool_binds { Some(Level::Pool) } else { chain.level },
         failure_mode: chain.failure_mode(),
+    }
+}
+
+/// What it still needs of what it has mapped, and can have.
+fn to_come(
+    account: &Account,
+    outstanding: Option<Bytes>,
+    headroom: Reading<Bytes>,
+) -> Reading<Bytes> {
+    match (still_needed(account, outstanding), account.usage) {
+        (Reading::Present(need), Reading::Present(usage)) => {
+            headroom.combine(Reading::Present(need.less(usage)), |room, need| Some(room.min(need)))
+        }
+        (Reading::Failed, _) | (_, Reading::Failed) => Reading::Failed,
+        _ => Reading::Absent,
     }
 }
 

@@ -52,14 +52,14 @@ pub(super) const FAMILIES: &[Family] = &[
     Family {
         name: "hugetlb_finding_shortfall_bytes",
         kind: Kind::Gauge,
-        help: "What is missing, while a finding holds that tells it: will-crash, pool-short, numa-short.",
+        help: "What is missing, while a finding holds that tells it: will-crash, memory-short (of memory), pool-short, numa-short.",
         labels: LABELS,
         collect: Collect::Own(|view, samples| figures(view, SHORTFALL, samples)),
     },
     Family {
         name: "hugetlb_finding_required_limit_bytes",
         kind: Kind::Gauge,
-        help: "The limit that would be enough for what is mapped, while a finding holds whose remedy is to raise one: will-crash, faults-refused.",
+        help: "The limit that would be enough for what is mapped, while a finding holds whose remedy is to raise one: will-crash, faults-refused, memory-short (the limit of memory).",
         labels: LABELS,
         collect: Collect::Own(|view, samples| figures(view, REQUIRED_LIMIT, samples)),
     },

@@ -9,6 +9,7 @@
 mod container;
 mod exporter;
 mod finding;
+mod memory;
 mod outlook;
 mod pod;
 mod pool;
@@ -67,6 +68,7 @@ fn families() -> impl Iterator<Item = &'static Family> {
         pod::FAMILIES,
         container::FAMILIES,
         outlook::FAMILIES,
+        memory::FAMILIES,
         finding::FAMILIES,
         service::FAMILIES,
         probe::FAMILIES,

@@ -79,6 +79,26 @@ pub(super) fn tenant(size: &TenantSize, around: Option<Bytes>) -> Markup {
     }
 }
 
+/// Memory that is charged, huge pages to come, what of these there is no room for, and the limit.
+pub(super) fn of_memory(charged: Bytes, to_come: Bytes, short: Bytes, limit: Bytes) -> Markup {
+    let all = Bytes(charged.0.saturating_add(to_come.0));
+    let whole = all.max(limit);
+    let at = |bytes| percent(bytes, whole);
+    let short_from = at(all.less(short)).min(at(all) - LEAST_SEEN).max(0.0);
+    let missing = if short > Bytes::ZERO { format!(", {short} too little") } else { String::new() };
+    let label =
+        format!("{charged} charged, {to_come} of huge pages to come, limit {limit}{missing}");
+    html! {
+        svg .bar role="img" aria-label=(label) {
+            (piece("within", 0.0, at(limit)))
+            (piece("touched", 0.0, at(charged)))
+            (piece("mapped", at(charged), at(all)))
+            @if short > Bytes::ZERO { (piece("short", short_from, at(all))) }
+            @if limit < whole { rect class="mark" x=(length(at(limit))) width="2" {} }
+        }
+    }
+}
+
 fn words(size: &TenantSize, mapped: Bytes, short: Bytes) -> String {
     let mut words = match size.usage {
         Reading::Present(touched) => format!("{touched} touched, {mapped} mapped"),

@@ -7,6 +7,7 @@ mod film;
 mod findings;
 mod heads;
 mod incidents;
+mod memory;
 mod pods;
 mod pools;
 mod probes;
@@ -76,6 +77,7 @@ pub fn status(view: &View, telemetry_path: &str, refresh: Refresh) -> String {
                     (findings::section(&view.assessment))
                     (incidents::section(view))
                     (pods::section(&pods, view))
+                    (memory::section(&pods, view))
                     (pods::others(view))
                     (pools::section(view))
                     (probes::section(view.snapshot.probes.as_deref()))

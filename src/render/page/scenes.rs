@@ -16,7 +16,7 @@ use crate::snapshot::{
 };
 use crate::units::{Bytes, NumaNode, PageSize, Pages, SignedPages};
 use crate::view::{Poll, View};
-pub(super) use stories::{after_a_crash, filling_up, fixed_since, long_run_up};
+pub(super) use stories::{after_a_crash, filling_up, fixed_since, long_run_up, memory_short};
 
 const PAGE: u64 = 2 << 20;
 

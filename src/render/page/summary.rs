@@ -28,10 +28,11 @@ impl Headline {
         let plain = |what: &str| Self { who: None, what: what.to_owned() };
         let critical = findings.iter().filter(|finding| finding.severity == Severity::Critical);
         let critical: Vec<&Finding> = critical.collect();
-        let crashes = critical.iter().copied().filter(|finding| finding.foretells_a_crash());
+        let crashes =
+            critical.iter().copied().filter(|it| it.foretells_a_crash() || it.tells_of_a_hang());
         let crashes: Vec<&Finding> = crashes.collect();
         match (crashes.first(), critical.first()) {
-            (Some(worst), _) => Self::about(worst, &will_crash(worst), &crashes),
+            (Some(worst), _) => Self::about(worst, &will_end(worst), &crashes),
             (None, Some(worst)) if who(worst).is_some() => {
                 Self::about(worst, &was_refused(worst), &critical)
             }
@@ -65,10 +66,16 @@ fn pages(finding: &Finding) -> String {
     finding.page_size.map_or_else(|| "huge pages".to_owned(), |size| format!("{size} pages"))
 }
 
-fn will_crash(finding: &Finding) -> String {
+fn will_end(finding: &Finding) -> String {
     let short = finding.figures.iter().find(|figure| figure.name == SHORTFALL);
     let short = short.map_or(Bytes::ZERO, |figure| Bytes(figure.value));
-    format!(" will crash: {short} of {} too little", pages(finding))
+    if finding.foretells_a_crash() {
+        format!(" will crash: {short} of {} too little", pages(finding))
+    } else if finding.foretells_a_hang() {
+        format!(" will hang: {short} of memory too little for its huge pages")
+    } else {
+        " hangs: its memory has no room for its huge pages".to_owned()
+    }
 }
 
 fn was_refused(finding: &Finding) -> String {

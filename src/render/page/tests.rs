@@ -14,7 +14,7 @@ use crate::snapshot::{Limit, Reading};
 use crate::view::View;
 
 /// Every scene and its name.
-fn all() -> [(&'static str, View); 11] {
+fn all() -> [(&'static str, View); 12] {
     [
         ("nothing", scenes::nothing()),
         ("healthy", scenes::healthy()),
@@ -26,6 +26,7 @@ fn all() -> [(&'static str, View); 11] {
         ("fixed-since", scenes::fixed_since()),
         ("long-run-up", scenes::long_run_up()),
         ("many", with_pods(&scenes::many_pods(9))),
+        ("memory-short", scenes::memory_short()),
         ("hostile", scenes::hostile()),
     ]
 }
@@ -93,6 +94,28 @@ fn the_headline_names_who_will_crash_and_promises_nothing() {
     let mut half_blind = scenes::hostile();
     Arc::make_mut(&mut half_blind.assessment).findings.clear();
     assert_eq!(headline(&half_blind), "Nothing wrong was found in what could be seen.");
+}
+
+#[test]
+fn where_huge_pages_count_as_memory_that_is_drawn_too() {
+    let view = scenes::memory_short();
+    let page = page(&view);
+    assert!(page.contains(
+        "<h1><bdi>prod/db-0</bdi> will hang: 154Mi of memory too little for its huge pages</h1>"
+    ));
+    let (_, section) = page.split_once("id=\"memory\"").expect("a section");
+    let (section, _) = section.split_once("</section>").expect("its end");
+    assert!(
+        section.contains(
+            "aria-label=\"916Mi charged, 262Mi of huge pages to come, limit 1Gi, 154Mi too little\""
+        ),
+        "{section}"
+    );
+    assert_eq!(section.matches("<tr>").count(), 6, "a head and five containers");
+    for column in &columns::MEMORY {
+        assert!(section.contains(column.means), "{}", column.word);
+    }
+    assert!(!self::page(&scenes::healthy()).contains("id=\"memory\""));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::{Layout, findings, lines};
 use crate::assessment::TenantSize;
 use crate::render::columns;
 use crate::render::figures::{Short, bytes, limit, lost_count, show};
-use crate::render::tenants::by_danger;
+use crate::render::tenants::{OfMemory, by_danger, of_memory};
 use crate::snapshot::{Pool, Reading, Source};
 use crate::units::Pages;
 use crate::view::View;
@@ -28,6 +28,10 @@ pub fn table(view: &View, layout: Layout<'_>) -> String {
         section(&mut text, layout.width, heading, rows, without);
     };
     section("Pods and their containers", &tenants(view), &no_pods);
+    let memory = memory(view);
+    if !memory.is_empty() {
+        section("Their memory, which huge pages count as on this node", &memory, "");
+    }
     if !view.assessment.services.is_empty() {
         section("Other users", &services(view), "");
     }
@@ -106,6 +110,21 @@ fn tenants(view: &View) -> Rows {
             let name = format!("  {}", container.identity.container);
             add_tenant(&mut rows, &name, &container.sizes, Short::of);
         }
+    }
+    rows
+}
+
+fn memory(view: &View) -> Rows {
+    let words = columns::MEMORY.map(|column| column.word);
+    let mut rows = Rows::new(&[&["pod / container"], &words[..]].concat(), 1);
+    for OfMemory { pod, container, memory } in of_memory(view, &by_danger(view)) {
+        rows.add([
+            if container.is_empty() { pod } else { format!("  {container} of {pod}") },
+            memory.limit.to_string(),
+            bytes(memory.usage),
+            memory.to_come.to_string(),
+            Short::of_memory(memory).to_string(),
+        ]);
     }
     rows
 }

@@ -1,12 +1,20 @@
 //! Nodes on which something has happened.
 
-use super::{Pod, crashing_pods, seen, snapshot};
+use std::sync::Arc;
+
+use super::{Pod, crashing_pods, seen, snapshot, usual_pods};
+use crate::identity::Owner;
+use crate::snapshot::{
+    Cgroup, CgroupMemory, CgroupMount, Limit, MemoryAccounting, MemoryEvents, MemoryStat, Reading,
+    Snapshot,
+};
+use crate::units::Bytes;
 use crate::view::View;
 
 /// A database that is seen poll by poll, and the others.
 struct Story {
     pods: Vec<Pod>,
-    snapshots: Vec<crate::snapshot::Snapshot>,
+    snapshots: Vec<Snapshot>,
     seconds: u64,
 }
 
@@ -73,4 +81,37 @@ pub(in super::super) fn long_run_up() -> View {
     }
     story.crash();
     seen(&story.snapshots)
+}
+
+/// Huge pages count as memory, and the first database's memory was sized without them.
+pub(in super::super) fn memory_short() -> View {
+    let snapshots = [60, 62].map(|seconds| {
+        let mut snapshot = snapshot(seconds, &usual_pods());
+        let options = ["rw", "nsdelegate", "memory_hugetlb_accounting"].map(str::to_owned);
+        let mount = CgroupMount { point: "/sys/fs/cgroup".to_owned(), options: options.to_vec() };
+        snapshot.accounting = MemoryAccounting::On(mount);
+        for cgroup in snapshot.cgroups_mut() {
+            cgroup.memory = memory(cgroup).map(Arc::new);
+        }
+        snapshot
+    });
+    seen(&snapshots)
+}
+
+fn memory(cgroup: &Cgroup) -> Option<CgroupMemory> {
+    let Owner::Container(container) = &*cgroup.owner else { return None };
+    let is_first = container.pod.uid.as_str().starts_with("00000001");
+    let (used, anon) = (cgroup.hugetlb[0].usage.present()?, 96 << 20);
+    let stat = MemoryStat {
+        anon: Bytes(anon),
+        kernel: Reading::Present(Bytes(0)),
+        ..MemoryStat::default()
+    };
+    Some(CgroupMemory {
+        limit: Reading::Present(Limit::At(Bytes(if is_first { 1 << 30 } else { 2 << 30 }))),
+        usage: Reading::Present(Bytes(used.0 + anon)),
+        events: Reading::Present(MemoryEvents { max: 0, oom: 0, oom_kill: 0 }),
+        stat: if is_first { Reading::Present(stat) } else { Reading::Absent },
+        swap_room: Reading::Absent,
+    })
 }

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use crate::snapshot::{Limit, Reading, SourceHealth};
+use crate::snapshot::{Limit, MemoryAccounting, Reading, SourceHealth};
 use crate::units::{Bytes, SignedBytes};
 use crate::view::View;
 use findings::FindingReport;
@@ -35,6 +35,11 @@ pub fn json(view: &View) -> String {
         default_pagesize: Figure(
             view.snapshot.memory.default_page_size.map(|size| size.to_string()),
         ),
+        memory_accounting: match view.snapshot.accounting {
+            MemoryAccounting::On(_) => Some(true),
+            MemoryAccounting::Off => Some(false),
+            MemoryAccounting::Unknown => None,
+        },
         pools: view
             .snapshot
             .pools
@@ -63,6 +68,8 @@ struct Report {
     hierarchy: Option<Hierarchy>,
     #[serde(skip_serializing_if = "Figure::is_absent")]
     default_pagesize: Figure<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_accounting: Option<bool>,
     pools: Vec<PoolReport>,
     pods: Vec<Tenant>,
     containers: Vec<Tenant>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{Figure, LimitReport, bytes, limit, seconds};
-use crate::assessment::{ContainerState, PodState, ServiceState, TenantSize};
+use crate::assessment::{ContainerState, MemoryOutlook, PodState, ServiceState, TenantSize};
 use crate::history::Refusals;
 use crate::snapshot::{NumaUsage, Reading};
 
@@ -29,6 +29,24 @@ pub(super) struct Tenant {
     #[serde(skip_serializing_if = "Option::is_none")]
     cgroup: Option<Arc<str>>,
     sizes: Vec<SizeReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<MemoryReport>,
+}
+
+/// Its memory, where huge pages count as memory.
+#[derive(Serialize)]
+struct MemoryReport {
+    limit_bytes: u64,
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    usage_bytes: Figure<u64>,
+    to_come_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    huge_pages_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Figure::is_absent")]
+    shortfall_bytes: Figure<u64>,
+    certain: bool,
 }
 
 #[derive(Serialize)]
@@ -96,6 +114,7 @@ pub(super) fn pod(pod: &PodState) -> Tenant {
         uid: Some(pod.identity.uid.clone()),
         qos: pod.qos.map(|qos| qos.to_string()),
         sizes: pod.sizes.iter().map(of_pod).collect(),
+        memory: pod.memory.as_ref().map(memory),
         ..Tenant::default()
     }
 }
@@ -112,12 +131,25 @@ pub(super) fn container(container: &ContainerState) -> Tenant {
         in_pod_cgroup: newest.map(|newest| newest.in_pod_cgroup),
         cgroup: newest.map(|newest| newest.cgroup.clone()),
         sizes: container.sizes.iter().map(with_outlook).collect(),
+        memory: container.memory.as_ref().map(memory),
     }
 }
 
 pub(super) fn service(service: &ServiceState) -> Tenant {
     let sizes = service.sizes.iter().map(size).collect();
     Tenant { cgroup: Some(service.cgroup.as_str().into()), sizes, ..Tenant::default() }
+}
+
+fn memory(memory: &MemoryOutlook) -> MemoryReport {
+    MemoryReport {
+        limit_bytes: memory.limit.0,
+        usage_bytes: bytes(memory.usage),
+        to_come_bytes: memory.to_come.0,
+        huge_pages_bytes: memory.held.map(|held| held.huge.0),
+        other_bytes: memory.held.map(|held| held.other.0),
+        shortfall_bytes: bytes(memory.shortfall),
+        certain: memory.is_certain(),
+    }
 }
 
 fn size(size: &TenantSize) -> SizeReport {
