@@ -61,13 +61,23 @@ struct Guest {
 /// Every guest.
 fn all() -> Vec<Guest> {
     let usual = Shape::default();
-    vec![Guest {
+    let mut guests = vec![Guest {
         name: "trixie",
         suite: "trixie",
         shape: Shape { nodes: 2, accounting: true, ..usual },
         when: When::Always,
-        scenarios: scenarios::EVERYWHERE.to_vec(),
-    }]
+        scenarios: [scenarios::EVERYWHERE, scenarios::memory::SHORT].concat(),
+    }];
+    // Before Linux 6.14 memory is asked first, and later the limit of huge pages.
+    let memory = [("trixie-memory", "trixie"), ("sid-memory", "sid")];
+    guests.extend(memory.map(|(name, suite)| Guest {
+        name,
+        suite,
+        shape: Shape { accounting: true, ..usual },
+        when: When::Long,
+        scenarios: [scenarios::memory::SHORT, scenarios::memory::WHOLE].concat(),
+    }));
+    guests
 }
 
 /// The scenario of that name, in whatever guest it is.

@@ -11,6 +11,7 @@ mod image;
 mod incident;
 mod lifecycle;
 pub mod mappings;
+pub mod memory;
 mod panels;
 mod postgres;
 mod probe;

@@ -1,5 +1,6 @@
 //! What is tried in guests.
 
+pub use crate::scenarios::memory;
 use crate::scenarios::{Named, figures};
 
 /// On every kernel, whatever the shape.
