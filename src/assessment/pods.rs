@@ -8,7 +8,7 @@ use super::{Identity, PodState, TenantSize, Thresholds};
 use crate::history::History;
 use crate::identity::{Owner, PodUid, QosClass};
 use crate::snapshot::{EXPORTER, Hugetlb, Reading, Snapshot};
-use crate::units::Bytes;
+use crate::units::{Bytes, PageSize};
 
 /// Pods by UID.
 type Known<'a> = BTreeMap<&'a PodUid, (Option<QosClass>, Vec<TenantSize>)>;
@@ -21,6 +21,7 @@ pub(super) fn states(
     thresholds: &Thresholds,
 ) -> Vec<PodState> {
     let mut pods = Known::new();
+    let granted_below = granted_below(snapshot);
     for (index, cgroup) in snapshot.cgroups.iter().enumerate() {
         let Owner::Pod(pod) = &*cgroup.owner else { continue };
         let size = |hugetlb: &Hugetlb| {
@@ -42,7 +43,8 @@ pub(super) fn states(
             // A grant that the kernel does not have, or has no more, is the one that will be missed.
             let promised = declared.is_some_and(|pod| pod.limit(size.page_size) > Bytes::ZERO)
                 || size.grant.dropped_from.is_some()
-                || size.reservation_limit.is_grant();
+                || size.reservation_limit.is_grant()
+                || granted_below.contains(&(index, size.page_size));
             thresholds.show_idle
                 || promised
                 || size.limit.is_grant()
@@ -65,6 +67,16 @@ pub(super) fn states(
             memory: None,
         })
         .collect()
+}
+
+/// The cgroups that have a cgroup of a container right below them that was granted pages of that size.
+fn granted_below(snapshot: &Snapshot) -> HashSet<(usize, PageSize)> {
+    let containers = snapshot.cgroups.iter();
+    let containers = containers.filter(|it| matches!(&*it.owner, Owner::Container(_)));
+    let parents = containers.filter_map(|it| Some((it.parent?, it)));
+    let sizes = parents.flat_map(|(parent, it)| it.hugetlb.iter().map(move |of| (parent, of)));
+    let granted = sizes.filter(|(_, of)| of.limit.is_grant());
+    granted.map(|(parent, of)| (parent, of.page_size)).collect()
 }
 
 /// What was refused to pods that are gone, but to those of an exporter.

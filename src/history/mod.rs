@@ -193,9 +193,10 @@ impl History {
         })
     }
 
-    /// Whether any container waits for its name, or any that is gone since a moment.
+    /// Whether any container waits for its name, or any that is gone since a moment, seen or not.
     pub fn awaits_names(&self) -> bool {
-        self.instances.keys().any(|id| self.may_be_named_soon(id)) || self.dead_await_names()
+        let of_living = self.instances.keys().any(|id| self.may_be_named_soon(id));
+        of_living || self.dead_await_names() || self.unseen_await_names()
     }
 
     /// What those of a pod's containers were refused that have no name: those that are gone, and those that wait for one.

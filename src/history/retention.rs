@@ -66,6 +66,14 @@ impl History {
         gone.any(|(_, it)| self.now.saturating_sub(it.ended) < self.retention.hold_back)
     }
 
+    /// Whether a pod was refused something a moment ago by containers that were gone before they were seen: who they were
+    /// their links may tell.
+    pub(super) fn unseen_await_names(&self) -> bool {
+        let sizes = self.pods.values().flat_map(|pod| pod.sizes.values());
+        let mut ends = sizes.filter_map(|record| record.watch.unseen_ends);
+        ends.any(|ends| self.now.saturating_sub(ends.last) < self.retention.hold_back)
+    }
+
     /// A container that is back was not dead: its parent could not be listed, or one of its files not be read.
     pub(super) fn resume(&mut self, see: &See<'_>, container: &ContainerCgroup) {
         let (uid, id) = (&container.pod.uid, &container.id);

@@ -41,6 +41,14 @@ pub fn tied(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// A program's command after these words, of which each becomes the next (`unshare --ipc --`).
+fn after<'a>(mut words: impl Iterator<Item = &'a str>, program: &str) -> Command {
+    let Some(first) = words.next() else { return Command::new(program) };
+    let mut command = Command::new(first);
+    command.args(words).arg(program);
+    command
+}
+
 /// Ctrl-C at a terminal is for this process alone, which ends what it has started.
 fn apart(command: &mut Command) {
     command.process_group(0);

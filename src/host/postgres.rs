@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::chown;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use anyhow::{Context, ensure};
@@ -13,7 +13,6 @@ use nix::unistd::{Gid, Pid, Uid, User};
 use tempfile::TempDir;
 
 use super::lines::Lines;
-use super::tied;
 
 /// Where a program of PostgreSQL's newest version is: Debian keeps most of them out of PATH.
 pub fn program(name: &str) -> Option<PathBuf> {
@@ -25,26 +24,53 @@ pub fn program(name: &str) -> Option<PathBuf> {
     directories.find_map(|directory| Some(directory.join(name)).filter(|program| program.exists()))
 }
 
+/// Which PostgreSQL.
+#[derive(Debug, Clone, Default)]
+pub struct Installation {
+    elsewhere: Option<Elsewhere>,
+}
+
+#[derive(Debug, Clone)]
+struct Elsewhere {
+    around: Vec<String>,
+    programs: PathBuf,
+}
+
+impl Installation {
+    /// One whose programs are in that directory after these words (`unshare --mount … --`), of which each becomes the next.
+    pub fn after(around: Vec<String>, programs: PathBuf) -> Self {
+        Self { elsewhere: Some(Elsewhere { around, programs }) }
+    }
+
+    fn around(&self) -> &[String] {
+        self.elsewhere.as_ref().map_or(&[], |elsewhere| &elsewhere.around)
+    }
+
+    /// Where a program of it is, after those words.
+    pub fn program(&self, name: &str) -> anyhow::Result<PathBuf> {
+        match &self.elsewhere {
+            Some(elsewhere) => Ok(elsewhere.programs.join(name)),
+            None => program(name).with_context(|| format!("no {name} is installed")),
+        }
+    }
+}
+
 /// Puts a process into its cgroup, before it becomes the program.
 pub type Enter<'a> = &'a dyn Fn(u32) -> anyhow::Result<()>;
 
 /// Starts a program as PostgreSQL's user, after these words (`unshare --ipc --`); each command becomes the next.
 fn start(
+    installation: &Installation,
     around: &[&str],
     program: &str,
     arguments: &[String],
     enter: Enter<'_>,
 ) -> anyhow::Result<Child> {
     let (uid, gid) = user()?;
-    let program = self::program(program).with_context(|| format!("no {program} is installed"))?;
-    let mut command = match around {
-        [] => Command::new("setpriv"),
-        [first, rest @ ..] => {
-            let mut command = Command::new(first);
-            command.args(rest).arg("setpriv");
-            command
-        }
-    };
+    let program = installation.program(program)?;
+    let around = around.iter().copied();
+    let words = installation.around().iter().map(String::as_str).chain(around);
+    let mut command = super::after(words, "setpriv");
     command.args(["--clear-groups", "--reuid", &uid.to_string(), "--regid", &gid.to_string()]);
     command.args(["--pdeathsig", "KILL", "--", "sh", "-c", "read -r go && exec \"$@\"", "sh"]);
     command.arg(&program).args(arguments).env("LC_ALL", "C").current_dir("/");
@@ -65,8 +91,8 @@ fn start(
     Ok(child)
 }
 
-/// PostgreSQL refuses root.
-fn user() -> anyhow::Result<(Uid, Gid)> {
+/// Whom it runs as: it refuses root.
+pub fn user() -> anyhow::Result<(Uid, Gid)> {
     let by_name = |name| User::from_name(name).ok().flatten();
     let user = by_name("postgres").or_else(|| by_name("nobody"));
     user.map(|user| (user.uid, user.gid)).context("no user for PostgreSQL")
@@ -76,29 +102,40 @@ fn user() -> anyhow::Result<(Uid, Gid)> {
 #[derive(Debug)]
 pub struct Cluster {
     directory: TempDir,
+    installation: Installation,
 }
 
 impl Cluster {
-    /// A new one, made in no cgroup in particular.
+    /// A new one of this machine's PostgreSQL, made in no cgroup in particular.
     pub fn new() -> anyhow::Result<Self> {
-        let (cluster, output) = Self::initdb(&|_| Ok(()))?;
+        Self::of(Installation::default())
+    }
+
+    /// The same of another PostgreSQL.
+    pub fn of(installation: Installation) -> anyhow::Result<Self> {
+        let (cluster, output) = Self::initdb(installation, &|_| Ok(()))?;
         ensure!(output.status.success(), "initdb failed: {}", said(&output));
         Ok(cluster)
     }
 
     /// What initdb says and leaves, whether it succeeds or not.
-    pub fn initdb(enter: Enter<'_>) -> anyhow::Result<(Self, Output)> {
+    pub fn initdb(installation: Installation, enter: Enter<'_>) -> anyhow::Result<(Self, Output)> {
         let directory = tempfile::Builder::new().prefix("hugetlb-demo-").tempdir();
         let directory = directory.context("can't make a data directory")?;
         let (uid, gid) = user()?;
         chown(directory.path(), Some(uid.as_raw()), Some(gid.as_raw()))
             .context("can't give PostgreSQL its data directory")?;
-        let cluster = Self { directory };
+        let cluster = Self { directory, installation };
         let mut arguments =
             ["--no-sync", "--auth=trust", "--username=postgres"].map(str::to_owned).to_vec();
         arguments.push(format!("--pgdata={}", cluster.data().display()));
-        let initdb = start(&[], "initdb", &arguments, enter)?;
+        let initdb = start(&cluster.installation, &[], "initdb", &arguments, enter)?;
         Ok((cluster, initdb.wait_with_output().context("can't wait for initdb")?))
+    }
+
+    /// Where its data and its servers' sockets are.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     fn data(&self) -> PathBuf {
@@ -106,7 +143,7 @@ impl Cluster {
     }
 
     /// The flags of every server: no network, nothing on disk that need not be waited for.
-    fn flags(&self, settings: &[&str]) -> Vec<String> {
+    pub fn flags(&self, settings: &[&str]) -> Vec<String> {
         let socket = format!("unix_socket_directories={}", self.directory.path().display());
         let ours =
             ["listen_addresses=", "fsync=off", "full_page_writes=off", "max_wal_size=4GB", &socket];
@@ -121,7 +158,7 @@ impl Cluster {
     pub fn pages(&self, settings: &[&str]) -> anyhow::Result<u64> {
         let mut flags = self.flags(settings);
         flags.extend(["-C", "shared_memory_size_in_huge_pages"].map(str::to_owned));
-        let postgres = start(&[], "postgres", &flags, &|_| Ok(()))?;
+        let postgres = start(&self.installation, &[], "postgres", &flags, &|_| Ok(()))?;
         let output = postgres.wait_with_output().context("can't wait for postgres")?;
         let pages = String::from_utf8_lossy(&output.stdout).trim().parse();
         pages.with_context(|| format!("postgres -C does not say what it needs: {}", said(&output)))
@@ -134,6 +171,7 @@ pub struct Server {
     child: Child,
     socket: PathBuf,
     log: Lines,
+    installation: Installation,
 }
 
 impl Server {
@@ -144,9 +182,24 @@ impl Server {
         around: &[&str],
         enter: Enter<'_>,
     ) -> anyhow::Result<Self> {
-        let mut child = start(around, "postgres", &cluster.flags(settings), enter)?;
+        let installation = &cluster.installation;
+        let child = start(installation, around, "postgres", &cluster.flags(settings), enter)?;
+        Self::of(cluster, child)
+    }
+
+    /// One that this command starts and waits for, passing signals on (a container runtime), with
+    /// [`Cluster::flags`].
+    pub fn run_by(cluster: &Cluster, mut command: Command) -> anyhow::Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        super::apart(&mut command);
+        let child = command.spawn().context("can't start a server")?;
+        Self::of(cluster, child)
+    }
+
+    fn of(cluster: &Cluster, mut child: Child) -> anyhow::Result<Self> {
         let log = Lines::of(child.stderr.take().context("it has no log")?);
-        Ok(Self { child, socket: cluster.directory.path().to_owned(), log })
+        let installation = cluster.installation.clone();
+        Ok(Self { child, socket: cluster.directory.path().to_owned(), log, installation })
     }
 
     /// How it has ended, if it has.
@@ -161,8 +214,10 @@ impl Server {
 
     /// A client program that connects to it, not yet started.
     pub fn client(&self, name: &str) -> anyhow::Result<Command> {
-        let program = program(name).with_context(|| format!("no {name} is installed"))?;
-        let mut command = tied(program);
+        let words = self.installation.around().iter().map(String::as_str);
+        let mut command = super::after(words, "setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(self.installation.program(name)?);
+        super::apart(&mut command);
         command.arg("-h").arg(&self.socket).args(["-U", "postgres"]);
         command.env("PGDATABASE", "postgres").env("LC_ALL", "C");
         Ok(command)

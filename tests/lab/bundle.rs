@@ -9,18 +9,19 @@ use serde_json::{Value, json};
 use crate::Lab;
 use crate::harness::agent::{self, Agent};
 use crate::machine::Phase;
+use crate::suite::Program;
 use crate::tenant::Tenant;
 
 /// A bundle's directory and its runtime; dropping it deletes what is left of the container.
 pub struct Bundle {
-    runtime: &'static str,
+    runtime: Program,
     id: String,
     directory: tempfile::TempDir,
 }
 
 impl Bundle {
     fn new(
-        runtime: &'static str,
+        runtime: Program,
         id: &str,
         program: &Path,
         config: impl FnOnce(&Path) -> Value,
@@ -42,13 +43,13 @@ impl Bundle {
 
     /// One of that directory, which has the files that the configuration names.
     pub fn of(
-        runtime: &'static str,
+        runtime: impl Into<Program>,
         id: &str,
         directory: tempfile::TempDir,
         config: &Value,
     ) -> Self {
         fs::write(directory.path().join("config.json"), config.to_string()).expect("written");
-        Self { runtime, id: id.to_owned(), directory }
+        Self { runtime: runtime.into(), id: id.to_owned(), directory }
     }
 
     /// Runs it.
@@ -67,7 +68,7 @@ impl Drop for Bundle {
         let mut command = runtime_command(self.runtime, self.directory.path());
         let status = command.args(["delete", "--force", &self.id]).status();
         if !status.is_ok_and(|status| status.success()) {
-            eprintln!("{} could not delete {}", self.runtime, self.id);
+            eprintln!("{} could not delete {}", self.runtime.name, self.id);
         }
     }
 }
@@ -80,10 +81,17 @@ pub struct Container {
 }
 
 impl Container {
-    /// Starts one at that path below the cgroup root, limited to so many pages of 2 MiB.
-    pub fn start(runtime: &'static str, id: &str, cgroup: &str, limit: u64) -> Self {
+    /// Starts one at that path below the cgroup root, limited to so many pages of 2 MiB, if it is.
+    pub fn start(
+        runtime: impl Into<Program>,
+        id: &str,
+        cgroup: &str,
+        limit: impl Into<Option<u64>>,
+    ) -> Self {
         let program = Path::new(env!("CARGO_BIN_EXE_hugetlb-exporter"));
-        let bundle = Bundle::new(runtime, id, program, |program| config(program, cgroup, limit));
+        let limit = limit.into();
+        let bundle =
+            Bundle::new(runtime.into(), id, program, |program| config(program, cgroup, limit));
         Self { tenant: Tenant::start(bundle.run()), _bundle: bundle }
     }
 }
@@ -128,7 +136,7 @@ impl Exporter {
         cgroup: &str,
         special: Special,
     ) -> Self {
-        let bundle = Bundle::new(runtime, id, &agent::program(), |program| {
+        let bundle = Bundle::new(runtime.into(), id, &agent::program(), |program| {
             exporter_config(lab, program, cgroup, special)
         });
         Self::of(bundle)
@@ -142,38 +150,44 @@ impl Drop for Exporter {
     }
 }
 
-fn runtime_command(runtime: &str, directory: &Path) -> Command {
-    let mut command = Command::new(runtime);
+fn runtime_command(runtime: Program, directory: &Path) -> Command {
+    let mut command = runtime.command();
     command.arg("--root").arg(directory.join("state"));
     command
 }
 
-fn bind(from: impl AsRef<Path>, to: &str, recursive: bool) -> Value {
+pub fn bind(from: impl AsRef<Path>, to: &str, recursive: bool) -> Value {
     let bind = if recursive { "rbind" } else { "bind" };
     json!({"destination": to, "source": from.as_ref(), "type": "bind", "options": [bind, "ro"]})
 }
 
-fn config(program: &Path, cgroup: &str, limit: u64) -> Value {
+fn config(program: &Path, cgroup: &str, limit: Option<u64>) -> Value {
+    let process = json!({
+        "terminal": false,
+        "user": {"uid": 0, "gid": 0},
+        "args": ["/exporter", "touch-child", "--mapping=shared"],
+        "env": ["PATH=/usr/bin"],
+        "cwd": "/",
+        "noNewPrivileges": true,
+    });
+    let mounts = [bind("/usr", "/usr", false), bind(program, "/exporter", false)];
+    tenants(process, &mounts, cgroup, limit)
+}
+
+/// The configuration of a tenant's container, on a read-only root.
+pub fn tenants(process: Value, mounts: &[Value], cgroup: &str, limit: Option<u64>) -> Value {
+    let proc = json!({"destination": "/proc", "type": "proc", "source": "proc"});
+    let mounts: Vec<&Value> = [&proc].into_iter().chain(mounts).collect();
+    let limits = limit.map(|pages| json!({"pageSize": "2MB", "limit": pages << 21}));
     json!({
         "ociVersion": "1.0.2",
-        "process": {
-            "terminal": false,
-            "user": {"uid": 0, "gid": 0},
-            "args": ["/exporter", "touch-child", "--mapping=shared"],
-            "env": ["PATH=/usr/bin"],
-            "cwd": "/",
-            "noNewPrivileges": true,
-        },
+        "process": process,
         "root": {"path": "rootfs", "readonly": true},
         "hostname": "lab",
-        "mounts": [
-            {"destination": "/proc", "type": "proc", "source": "proc"},
-            bind("/usr", "/usr", false),
-            bind(program, "/exporter", false),
-        ],
+        "mounts": mounts,
         "linux": {
             "cgroupsPath": format!("/{cgroup}"),
-            "resources": {"hugepageLimits": [{"pageSize": "2MB", "limit": limit << 21}]},
+            "resources": {"hugepageLimits": limits.into_iter().collect::<Vec<_>>()},
             "namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "ipc"}, {"type": "uts"}],
         },
     })

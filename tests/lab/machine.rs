@@ -213,6 +213,28 @@ pub fn is_clean() -> Result<(), String> {
     Ok(())
 }
 
+/// A larger pool than that of all scenarios, where there is memory for it; dropping it takes the rest back.
+pub struct LargerPool {
+    /// What it has got.
+    pub pages: u64,
+}
+
+impl LargerPool {
+    pub fn of(wish: u64) -> Self {
+        pool::set(wish).expect("a larger pool");
+        Self { pages: pool::read("nr_hugepages").expect("the pool") }
+    }
+}
+
+impl Drop for LargerPool {
+    fn drop(&mut self) {
+        // Whatever a scenario that failed has left goes to the pool of the next.
+        if let Err(error) = pool::set(POOL_PAGES) {
+            eprintln!("the pool keeps its size: {error:#}");
+        }
+    }
+}
+
 /// Where this machine has cgroup2.
 fn unified() -> PathBuf {
     let below = Path::new(CGROUP).join("unified");

@@ -2,6 +2,7 @@
 //!
 //! It needs root, CONFIG_CGROUP_HUGETLB, memory for 500 huge pages, and from Debian prometheus,
 //! prometheus-alertmanager, runc, crun, buildah, postgresql-15, php-cli and libmimalloc2.0; with `HUGETLB_LAB=long` a JDK.
+//! `HUGETLB_LAB_SUITES` names a directory with the programs of newer suites (`suite`).
 //! What it lacks is shown as ignored with the reason; with `HUGETLB_LAB=require` that is a failure. One thread:
 //! the pool is the machine's. Other kernels run in guests (`guest`). Everything is put back, also after a failure; what a killed run left, the next
 //! undoes.
@@ -17,6 +18,7 @@
 
 mod bundle;
 mod cgroup;
+mod contained;
 mod deadline;
 mod evidence;
 mod flicker;
@@ -30,6 +32,7 @@ mod postgres;
 mod refusals;
 mod sampler;
 mod scenarios;
+mod suite;
 mod tenant;
 mod truth;
 
@@ -61,14 +64,16 @@ fn main() -> ExitCode {
     }
     let scenarios = scenarios::all();
     let guests = guest::trials(&arguments, required);
-    let trials: Vec<Trial> = if arguments.list || missing.is_some() {
+    let mut trials: Vec<Trial> = if arguments.list || missing.is_some() {
         scenarios.into_iter().map(|scenario| ignored(&scenario, missing.as_deref())).collect()
     } else {
         // Entered when the first scenario on it runs: guests do without.
         let machine = Arc::new(Mutex::new(LazyCell::new(Machine::enter as fn() -> Machine)));
         scenarios.into_iter().map(|scenario| trial(scenario, &machine)).collect()
     };
-    let conclusion = libtest_mimic::run(&arguments, trials.into_iter().chain(guests).collect());
+    trials.extend(guests);
+    trials.extend(suite::NEWER.into_iter().filter_map(|suite| left_out(suite, required)));
+    let conclusion = libtest_mimic::run(&arguments, trials);
     let whole = arguments.filter.is_none() && arguments.skip.is_empty();
     truth::publish(whole);
     if arguments.skip.is_empty() {
@@ -86,6 +91,14 @@ fn ignored(scenario: &Scenario, reason: Option<&str>) -> Trial {
     let reason = reason.map(|reason| format!(" (needs {reason})")).unwrap_or_default();
     Trial::test(format!("{}{reason}", name(scenario)), || Ok(()))
         .with_ignored_flag(!reason.is_empty())
+}
+
+/// A suite that the heirs do without, with the reason in its name: ignored, or a failure where it is required.
+fn left_out(suite: suite::Suite, required: bool) -> Option<Trial> {
+    let missing = suite.missing()?;
+    let name = format!("heirs::with_{suite} (needs {missing})");
+    let trial = Trial::test(name, move || Err(Failed::from(format!("there is no {missing}"))));
+    Some(trial.with_ignored_flag(!required))
 }
 
 /// A scenario, run in its phase, within its deadline.

@@ -3,12 +3,13 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Output};
 
-use hugetlb_exporter::host::postgres;
+use hugetlb_exporter::host::postgres::{self, Installation};
 pub use hugetlb_exporter::host::postgres::{program, said};
 use nix::sys::signal::Signal;
 
 use crate::cgroup::Cgroup;
 use crate::harness::wait_for;
+use crate::suite::Suite;
 
 /// What the lab runs of it.
 pub const PROGRAMS: [&str; 6] = ["initdb", "postgres", "psql", "pgbench", "pg_dump", "pg_restore"];
@@ -27,7 +28,12 @@ pub struct Cluster(postgres::Cluster);
 impl Cluster {
     /// A new one, made outside all cgroups of the lab's.
     pub fn new() -> Self {
-        Self(postgres::Cluster::new().expect("a data directory"))
+        Self::of(Suite::Own)
+    }
+
+    /// The same of that suite's PostgreSQL.
+    pub fn of(suite: Suite) -> Self {
+        Self(postgres::Cluster::of(suite.installation()).expect("a data directory"))
     }
 
     /// What initdb says and leaves, run in that cgroup.
@@ -36,8 +42,14 @@ impl Cluster {
             cgroup.add(pid);
             Ok(())
         };
-        let (cluster, output) = postgres::Cluster::initdb(&enter).expect("initdb runs");
+        let (cluster, output) =
+            postgres::Cluster::initdb(Installation::default(), &enter).expect("initdb runs");
         (Self(cluster), output)
+    }
+
+    /// The same as the program's.
+    pub fn inner(&self) -> &postgres::Cluster {
+        &self.0
     }
 
     /// The huge pages that a server with these settings would map, by its own word.
@@ -71,6 +83,12 @@ impl<'a> Server<'a> {
             Ok(())
         };
         let server = postgres::Server::launch(&cluster.0, settings, around, &enter);
+        Self { server: server.expect("PostgreSQL starts"), _cluster: cluster }
+    }
+
+    /// One that this command starts and waits for, and does not wait.
+    pub fn run_by(cluster: &'a Cluster, command: Command) -> Self {
+        let server = postgres::Server::run_by(&cluster.0, command);
         Self { server: server.expect("PostgreSQL starts"), _cluster: cluster }
     }
 

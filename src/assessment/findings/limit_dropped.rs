@@ -1,7 +1,7 @@
 //! A limit fell under a running tenant.
 
 use super::{Facts, Finding, Rule, Severity, Subject, capital, resource};
-use crate::assessment::{Identity, TenantSize};
+use crate::assessment::{Identity, PodState, TenantSize};
 use crate::units::Bytes;
 
 pub(super) const RULE: Rule = Rule {
@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     severity: Severity::Warning,
     summary: "A limit of huge pages was lowered while its pod or container ran.",
     foretells: "What was mapped under the old limit may be refused under the new one: the next touch is SIGBUS. Huge pages can't be resized in place, so nobody meant to: resizing a pod's CPU or memory in place (on by default since Kubernetes 1.33) writes 0 to the limit (kubernetes/kubernetes#141991), and later to the reservation limit, so that each restart fails.",
-    evidence: "The fault limit (`hugetlb.*.max`) is finite and lower than a finite one this exporter saw of the same cgroup. Of a pod one look is enough: the kubelet writes limit and reservation limit alike, so a limit below a finite reservation limit (`hugetlb.*.rsvd.max`) was written later. The kernel refuses to lower a limit below what is in use, not below what is reserved. `critical` while a pod that was resized so holds or maps pages.",
+    evidence: "The fault limit (`hugetlb.*.max`) is finite and lower than a finite one this exporter saw of the same cgroup. Of a pod one look is enough: the kubelet writes limit and reservation limit alike, so a limit below a finite reservation limit (`hugetlb.*.rsvd.max`) was written later; and a pod of 0 whose container has a limit of its own was made with as much. The kernel refuses to lower a limit below what is in use, not below what is reserved. `critical` while a pod that was resized so holds or maps pages.",
     false_alarms: "An administrator who lowered it by hand, or raised the reservation limit.",
     remedy: "Recreate the pod, so that it is set again, or until then write the old value into the cgroup's `hugetlb.<size>.max`.",
     find,
@@ -19,12 +19,14 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     let containers = facts.containers().map(|(container, size)| (&container.identity, size));
     findings.extend(containers.filter_map(|(who, size)| fallen(who, size)));
     findings.extend(facts.pods().filter_map(|(pod, size)| {
-        let was = resized_from(size)?;
+        let was = resized_from(size).or_else(|| left_to_containers(facts, pod, size))?;
         let declared =
             facts.declared(pod, size.page_size).filter(|declared| *declared > Bytes::ZERO);
         Some(resized(&pod.identity, size, declared.unwrap_or(was)))
     }));
-    let others = facts.pods().filter(|(_, size)| resized_from(size).is_none());
+    let others = facts.pods().filter(|(pod, size)| {
+        resized_from(size).is_none() && left_to_containers(facts, pod, size).is_none()
+    });
     findings.extend(others.filter_map(|(pod, size)| fallen(&pod.identity, size)));
 }
 
@@ -34,6 +36,16 @@ pub(super) fn resized_from(size: &TenantSize) -> Option<Bytes> {
     let now = size.limit.finite()?;
     let reservation = size.reservation_limit.finite().filter(|limit| *limit > now);
     reservation.or(size.grant.dropped_from.filter(|_| now == Bytes::ZERO))
+}
+
+/// What the containers of a pod have by their own limits, where the pod has nothing left: it was made with as much.
+fn left_to_containers(facts: &Facts<'_>, pod: &PodState, size: &TenantSize) -> Option<Bytes> {
+    size.limit.finite().filter(|limit| *limit == Bytes::ZERO)?;
+    let sizes = facts.running(pod).flat_map(|container| &container.sizes);
+    let of_size = sizes.filter(|of| of.page_size == size.page_size);
+    let limits = of_size.filter_map(|of| of.limit.finite());
+    let sum = limits.fold(0_u64, |sum, limit| sum.saturating_add(limit.0));
+    Some(Bytes(sum)).filter(|sum| *sum > Bytes::ZERO)
 }
 
 fn resized(who: &Identity, size: &TenantSize, was: Bytes) -> Finding {
@@ -109,6 +121,22 @@ mod tests {
         // crun's containers always have a limit below an unlimited reservation limit, and others none above their own.
         let container = Node::new().pod(Some(20)).container("db", Some(8), (6, 0));
         assert!(container.findings("limit-dropped").is_empty());
+    }
+
+    #[test]
+    fn a_containers_own_limit_tells_of_a_reset_of_both_of_its_pods() {
+        let node = |pod, container| {
+            let node = Node::new().pod(Some(pod)).container("db", container, (0, 0));
+            node.but(|snapshot| {
+                snapshot.cgroups_mut()[1].hugetlb_mut()[0].reservation_limit = limit(Some(pod));
+            })
+        };
+        let found = node(0, Some(8)).findings("limit-dropped");
+        assert_eq!((found.len(), found[0].severity), (1, Severity::Warning));
+        assert!(found[0].sentence.contains("was granted 16Mi"), "{}", found[0].sentence);
+        for (pod, container) in [(0, None), (0, Some(0)), (8, Some(8)), (4, Some(8))] {
+            assert!(node(pod, container).findings("limit-dropped").is_empty(), "{container:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A container asks for more than it may map.
 
-use std::time::Duration;
+mod again;
 
 use super::{
     Facts, Finding, REQUIRED_LIMIT, Rule, Severity, Subject, capital, count, name_once, resource,
@@ -10,20 +10,18 @@ use crate::assessment::{ContainerState, Identity, PodState, TenantSize};
 use crate::history::RefusedEnds;
 use crate::identity::ContainerId;
 use crate::units::Bytes;
+use again::{Again, has_settled};
 
 pub(super) const RULE: Rule = Rule {
     name: "mapping-refused",
     severity: Severity::Critical,
     summary: "A container asked for more huge pages than it may map, was refused, and ends and starts over it again and again.",
     foretells: "It does not come up: PostgreSQL with `huge_pages=on` says `could not map anonymous shared memory: Cannot allocate memory` and exits, and the kubelet starts it again (CrashLoopBackOff). On kubelet 1.29 and newer this is what too small a limit looks like, since a pod's reservation limit equals its limit.",
-    evidence: "A refusal was counted (v2: `hugetlb.*.events`, max; v1: `rsvd.failcnt`) that was no refused touch, and within 30 seconds the container was gone, twice at least in different instances with no more than 15 minutes between them. Held for 15 minutes after the last, or until an instance has lived for a minute. Of a container that was refused and lives on under a grant the severity is `info`: it runs without what it asked for. Where nothing was granted and it lives on, see `refused-without-grant`.",
-    false_alarms: "A container whose program tries huge pages, goes on without and ends within 30 seconds for another reason, again and again (a short job under `restartPolicy: Always`). A touch without a reservation that kills at once (MAP_NORESERVE; a child that writes to its parent's pages) looks the same where the container was never seen holding pages: it is reported as a refused mapping. On v1 containers that live shorter than a poll are seen as their pod's, if at all.",
+    evidence: "A refusal was counted (v2: `hugetlb.*.events`, max; v1: `rsvd.failcnt`) that was no refused touch, and within 30 seconds the container was gone, twice at least in different instances with no more than 15 minutes between them, or once and its log link or the kubelet tells of an instance that ended before. Held for 15 minutes after the last, or until an instance has lived for a minute. Of a container that was refused and lives on under a grant the severity is `info`: it runs without what it asked for. Where nothing was granted and it lives on, see `refused-without-grant`.",
+    false_alarms: "A container whose program tries huge pages, goes on without and ends within 30 seconds for another reason, again and again (a short job under `restartPolicy: Always`). A touch without a reservation that kills at once (MAP_NORESERVE; a child that writes to its parent's pages) looks the same where the container was never seen holding pages: it is reported as a refused mapping. A container that lives shorter than a poll is counted with its pod; it is named where its log link or the kubelet tells that no other of the pod's is starting again. On v1 it is not seen at all where the limit that refuses is its own (runc 1.1.10 and newer, containers limited), since that counter goes with it.",
     remedy: "Ask the program what it needs (`postgres -C shared_memory_size_in_huge_pages`) and grant the container that, or let it go on without (`huge_pages=try`). Where a sibling holds the rest of the pod's limit, grant that one what it maps.",
     find,
 };
-
-/// An instance that lives so long after it was refused has not ended over it.
-const SETTLED: Duration = Duration::from_secs(60);
 
 fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     name_once(facts, RULE.name, finding, findings);
@@ -32,19 +30,25 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
 fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Finding> {
     let now = facts.history.now();
     let refusals = size.refusals.present()?;
-    let refused = Refused::of(facts, who, size);
+    // Instances of a container that no poll has seen are counted with its pod.
+    let unseen = ends(size).filter(|_| who.container.is_empty());
+    let unseen = unseen.and_then(|_| Again::of(facts, who));
+    let named = unseen.as_ref().map_or(who, |it| &it.identity);
+    let refused = Refused::of(facts, (who, named), size);
     let asked = format!(
         "{} asked for more {} pages than it may map",
-        capital(&who.described()),
+        capital(&named.described()),
         size.page_size
     );
     let (severity, what) = if let Some(ends) = loops(facts, who, size) {
         let since = now.saturating_sub(ends.first).as_secs() / 60;
-        let times = times(ends.count.into());
+        let often = match ends.count {
+            1 => String::new(),
+            ends => format!(" {} in {}", times(ends.into()), count(since.max(1), "minute")),
+        };
         let what = format!(
-            "was refused {}, and ended over it {times} in {}: it restarts and does not come up",
+            "was refused {}, and ended over it{often}: it restarts and does not come up",
             refused.by,
-            count(since.max(1), "minute"),
         );
         (Severity::Critical, what)
     } else {
@@ -53,7 +57,7 @@ fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Findi
             return None;
         }
         let goes_on = match who.instance {
-            None if !who.container.is_empty() => "and has ended since",
+            None if !named.container.is_empty() => "and has ended since",
             _ => "and goes on without them",
         };
         let what = format!(
@@ -67,9 +71,10 @@ fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Findi
         vec![("refusals", refusals.reservations + refusals.ungranted + refusals.ambiguous)];
     figures.extend(refused.limit.map(|limit| ("limit_bytes", limit.0)));
     figures.extend(refused.held.map(|held| ("committed_bytes", held.0)));
-    let (remedy, required) = remedy(who, size, &refused);
+    let (remedy, required) = remedy(named, size, &refused);
     figures.extend(required.map(|required| (REQUIRED_LIMIT, required.0)));
-    let subject = Subject::Tenant(refused.culprit.as_ref().map_or(who, |it| &it.identity).clone());
+    let subject = refused.culprit.as_ref().map_or(named, |it| &it.identity);
+    let subject = Subject::Tenant(subject.clone());
     let sentence = format!("{asked}, {what}.");
     Some(Finding { severity, ..RULE.finding(subject, size.page_size, sentence, remedy, &figures) })
 }
@@ -79,19 +84,23 @@ pub(super) fn loops(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Opt
     let now = facts.history.now();
     let unseen = only_container(facts, who).and_then(|pod| of_size(pod, size)).and_then(ends);
     let mut ends = RefusedEnds::of_one(ends(size), unseen)?;
+    let again = Again::of(facts, who);
     let id = who.instance.as_ref().and_then(|id| ContainerId::parse(id));
-    let living = id.and_then(|id| facts.history.living(&id));
-    let has_settled = living.is_some_and(|it| now.saturating_sub(it.since()) >= SETTLED);
+    let own = id.and_then(|id| facts.history.living(&id));
+    let living = own.or_else(|| again.as_ref()?.living);
+    let has_settled = living.is_some_and(|living| has_settled(facts, living));
     if now.saturating_sub(ends.last) > facts.thresholds.refused_for || has_settled {
         return None;
     }
     let refusals = size.refusals.present()?;
-    let again = refusals.last_reservation.max(refusals.last_ungranted).max(refusals.last_ambiguous);
-    if living.is_some() && again > Some(ends.last) {
+    let newest =
+        refusals.last_reservation.max(refusals.last_ungranted).max(refusals.last_ambiguous);
+    if own.is_some() && newest > Some(ends.last) {
         ends.count += 1;
     }
-    let restarts = living.and_then(|it| it.name()).map(|(_, restarts)| restarts);
-    (ends.count >= 2 || restarts >= Some(2)).then_some(ends)
+    let restarts = own.and_then(|it| it.name()).map(|(_, restarts)| restarts);
+    let ended = restarts.max(again.map(|it| it.ended));
+    (ends.count >= 2 || ended >= Some(2)).then_some(ends)
 }
 
 fn ends(size: &TenantSize) -> Option<RefusedEnds> {
@@ -128,7 +137,8 @@ struct Refused<'a> {
 }
 
 impl<'a> Refused<'a> {
-    fn of(facts: &Facts<'a>, who: &Identity, size: &TenantSize) -> Self {
+    /// Whom the figures are of, and who it was.
+    fn of(facts: &Facts<'a>, (who, named): (&Identity, &Identity), size: &TenantSize) -> Self {
         let pod = facts.pod(who).and_then(|pod| of_size(pod, size));
         let own = size.limit.least(size.reservation_limit).finite();
         let of_pod = pod.and_then(|pod| pod.limit.least(pod.reservation_limit).finite());
@@ -144,7 +154,7 @@ impl<'a> Refused<'a> {
                 culprit: None,
             };
         };
-        let holder = holder(facts, who, size);
+        let holder = holder(facts, named, size);
         let took = holder.and_then(|(holder, held)| {
             let granted = granted(facts, holder, size)?;
             (held > granted).then_some((holder, granted))
@@ -158,7 +168,7 @@ impl<'a> Refused<'a> {
                 "by its pod's limit of {limit}, of which container {} holds {held}",
                 holder.identity.container
             ),
-            (None, _) if who.container.is_empty() => format!("by its limit of {limit}"),
+            (None, _) if named.container.is_empty() => format!("by its limit of {limit}"),
             (None, _) => format!("by its pod's limit of {limit}"),
         };
         let culprit = took.map(|(holder, _)| holder);

@@ -182,6 +182,34 @@ impl NameIndex {
         self.containers.contains_key(uid) || self.told.knows_containers_of(uid)
     }
 
+    /// The container of a pod that starts again and again, where no other can be it: the only one that is named, or of
+    /// those that are not settled the only one that was started before, or the only one. `is_settled` is asked of each
+    /// instance by what its id begins with.
+    pub fn restarting(
+        &self,
+        uid: &PodUid,
+        is_settled: impl Fn(&str) -> bool,
+    ) -> Option<&ContainerName> {
+        let logged = self.containers.get(uid).into_iter().flatten();
+        let logged = logged.map(|entry| (entry.id_prefix.as_str(), &entry.container));
+        let mut newest: HashMap<&str, (&ContainerName, bool)> = HashMap::new();
+        for (id, container) in logged.chain(self.told.of_pod(uid)) {
+            let (known, settled) = newest.entry(&container.name).or_insert((container, false));
+            *settled |= is_settled(id);
+            if container.attempt > known.attempt {
+                *known = container;
+            }
+        }
+        let is_alone = newest.len() == 1;
+        let unsettled = newest.into_values().filter(|(_, settled)| is_alone || !settled);
+        let unsettled: Vec<_> = unsettled.map(|(name, _)| name).collect();
+        let again: Vec<_> = unsettled.iter().copied().filter(|it| it.attempt > 0).collect();
+        match (&again[..], &unsettled[..]) {
+            ([one], _) | ([], [one]) => Some(one),
+            _ => None,
+        }
+    }
+
     /// The pod of every container that is known by its whole id. Where two are named, neither is believed. Here no
     /// cgroup's path vouches for the pod, only for the id.
     pub fn pods_by_container(&self) -> HashMap<&str, Option<&PodUid>> {

@@ -90,6 +90,34 @@ fn several_instances_of_one_container_are_told_apart_by_id() {
 }
 
 #[test]
+fn the_one_that_is_started_again_is_known_where_no_other_can_be_it() {
+    let ids = ["a", "b", "c", "d"].map(|digit| digit.repeat(64));
+    let restarting = |links: &[(&str, usize, u32)], settled: &[usize]| {
+        let links: Vec<(String, String)> = links
+            .iter()
+            .map(|(name, id, attempt)| {
+                let target = format!("/var/log/pods/ns_db_u1/{name}/{attempt}.log");
+                (link("db", "ns", name, &ids[*id]), target)
+            })
+            .collect();
+        let links: Vec<_> = links.iter().map(|(link, to)| (link.as_str(), to.as_str())).collect();
+        let names = index(&[], &links);
+        let is_settled = |start: &str| settled.iter().any(|it| ids[*it].starts_with(start));
+        names.restarting(&uid("u1"), is_settled).map(|it| it.name.to_string())
+    };
+    let of = |name: &str| Some(name.to_owned());
+    assert_eq!(restarting(&[], &[]), None);
+    assert_eq!(restarting(&[("db", 0, 0)], &[]), of("db"), "the only one");
+    assert_eq!(restarting(&[("db", 0, 3), ("db", 1, 4)], &[]), of("db"));
+    assert_eq!(restarting(&[("db", 0, 3), ("db", 1, 4)], &[1]), of("db"), "there is no other");
+    assert_eq!(restarting(&[("db", 0, 1), ("side", 1, 7)], &[1]), of("db"), "its sibling runs");
+    assert_eq!(restarting(&[("db", 0, 1), ("side", 1, 7)], &[0, 1]), None, "both run");
+    assert_eq!(restarting(&[("init", 0, 0), ("db", 1, 1)], &[]), of("db"), "init is done");
+    assert_eq!(restarting(&[("init", 0, 0), ("db", 1, 0)], &[]), None, "not known yet");
+    assert_eq!(restarting(&[("one", 0, 1), ("other", 1, 1)], &[]), None, "either of them");
+}
+
+#[test]
 fn what_contradicts_itself_is_not_believed() {
     let names = index(
         &["prod_db_u1", "evil_x_u1"],
@@ -162,6 +190,8 @@ fn the_kubelet_fills_in_what_the_logs_do_not_tell() {
     );
     assert_eq!(container_of(&names, "u1", OTHER_ID), None, "an id counts only with its own pod");
     assert_eq!((names.is_told(&uid("u1")), names.is_told(&uid("u2"))), (false, true));
+    let again = names.restarting(&uid("u2"), |_| false);
+    assert_eq!(again.map(|it| (&*it.name, it.attempt)), Some(("etcd", 4)));
 }
 
 #[test]

@@ -65,6 +65,12 @@ impl ToldNames {
         self.containers.values().any(|told| told.uid == *uid)
     }
 
+    /// The containers of that pod, by their ids.
+    pub(super) fn of_pod(&self, uid: &PodUid) -> impl Iterator<Item = (&str, &ContainerName)> {
+        let of_pod = self.containers.iter().filter(move |(_, told)| told.uid == *uid);
+        of_pod.map(|(id, told)| (id.as_str(), &told.container))
+    }
+
     pub(super) fn pods_by_container(&self) -> impl Iterator<Item = (&str, &PodUid)> {
         self.containers.iter().map(|(id, told)| (id.as_str(), &told.uid))
     }

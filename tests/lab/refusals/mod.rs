@@ -17,7 +17,6 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use hugetlb_exporter::host::pool;
 use play::{Played, Run, Theatre};
 use program::{Files, Program, USUAL};
 use row::Row;
@@ -26,7 +25,7 @@ use shares::Shares;
 use crate::Lab;
 use crate::evidence::{self, Section};
 use crate::kubepods::{Driver, Kubepods};
-use crate::machine::{POOL_PAGES, Phase, on_path};
+use crate::machine::{LargerPool, Phase, on_path};
 use crate::postgres::Cluster;
 use crate::scenarios::Named;
 
@@ -38,6 +37,8 @@ const RUNS: usize = 10;
 const FEW: usize = 2;
 /// Runs at the same time: of PostgreSQL's servers, of what takes a core, of all else.
 const WORKERS: [usize; 3] = [60, 30, 360];
+/// So large that runs need not wait for each other, where there is memory for it.
+const POOL: u64 = 1_200;
 /// For the poller and for what is still undecided.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
@@ -53,7 +54,7 @@ fn the_table(lab: &Lab) {
     let kubepods = Kubepods::new(lab, Driver::Cgroupfs);
     let is_short = lab.phase == Phase::V1 && !evidence::is_long();
     let runs = if is_short { RUNS / 2 } else { RUNS };
-    let pool = LargerPool::new();
+    let pool = LargerPool::of(POOL);
     let theatre = Theatre {
         kubepods: &kubepods,
         files: Files::new(with_java),
@@ -84,29 +85,6 @@ fn the_table(lab: &Lab) {
         ),
     );
     judge::judge(lab, &played, &heard);
-}
-
-/// A pool so large that runs need not wait for each other, where there is memory for it.
-struct LargerPool {
-    pages: u64,
-}
-
-impl LargerPool {
-    const WISH: u64 = 1_200;
-
-    fn new() -> Self {
-        pool::set(Self::WISH).expect("a larger pool");
-        Self { pages: pool::read("nr_hugepages").expect("the pool") }
-    }
-}
-
-impl Drop for LargerPool {
-    fn drop(&mut self) {
-        // Whatever a scenario that failed has left goes to the pool of the next.
-        if let Err(error) = pool::set(POOL_PAGES) {
-            eprintln!("the pool keeps its size: {error:#}");
-        }
-    }
 }
 
 /// Data directories.

@@ -93,6 +93,48 @@ fn instances_that_were_never_seen_are_their_pods() {
     assert!(found.sentence.starts_with("Pod "), "{}", found.sentence);
 }
 
+/// Links to the logs of those that are gone already.
+fn links(node: Node, links: &[(&str, u64, u32)]) -> Node {
+    node.but(|snapshot| {
+        for (container, number, attempt) in links {
+            let names = ["db", "pg-0", *container];
+            *snapshot = snapshot.clone().named(UID, *number, names, *attempt);
+        }
+    })
+}
+
+#[test]
+fn an_instance_that_was_never_seen_is_named_by_its_link() {
+    let found = |containers: &[(&str, u64, u32)]| {
+        let polls: Vec<Node> = (0..20).map(|poll| links(pod(64, poll / 5), containers)).collect();
+        let found = findings_through(&polls, APART, "mapping-refused");
+        let [found] = &found[..] else { panic!("one: {found:?}") };
+        assert_eq!(found.severity, Severity::Critical);
+        found.sentence.clone()
+    };
+    let init = ("init", 1, 0);
+    for containers in [&[("postgres", 2, 1)][..], &[init, ("postgres", 2, 1)]] {
+        assert_eq!(
+            found(containers),
+            "Container postgres of pod db/pg-0 asked for more 2Mi pages than it may map, was refused by its pod's limit of 128Mi, and ended over it 3 times in 1 minute: it restarts and does not come up."
+        );
+    }
+    let either = found(&[("one", 1, 1), ("other", 2, 1)]);
+    assert!(either.starts_with("Pod db/pg-0 asked "), "{either}");
+}
+
+#[test]
+fn a_link_tells_of_the_instance_that_ended_before() {
+    let severity = |attempt| {
+        let refused = |poll| links(pod(64, u64::from(poll > 0)), &[("postgres", 1, attempt)]);
+        let polls: Vec<Node> = (0..6).map(refused).collect();
+        let found = findings_through(&polls, APART, "mapping-refused");
+        found.iter().map(|it| it.severity).collect::<Vec<_>>()
+    };
+    assert_eq!(severity(0), [Severity::Info]);
+    assert_eq!(severity(1), [Severity::Critical]);
+}
+
 #[test]
 fn who_lives_on_is_told_as_information() {
     // Its code cache takes a part of the grant, its heap is refused and falls back.
