@@ -44,7 +44,8 @@ pub(super) fn states(
             let promised = declared.is_some_and(|pod| pod.limit(size.page_size) > Bytes::ZERO)
                 || size.grant.dropped_from.is_some()
                 || size.reservation_limit.is_grant()
-                || granted_below.contains(&(index, size.page_size));
+                || size.limit.finite() == Some(Bytes::ZERO)
+                    && granted_below.contains(&(index, size.page_size));
             thresholds.show_idle
                 || promised
                 || size.limit.is_grant()
