@@ -42,7 +42,7 @@ impl<'a> Again<'a> {
         }
         let of_it = living.iter().filter_map(|id| facts.history.living(id));
         let of_it = of_it.filter_map(|living| Some((living.name()?, living)));
-        let living = of_it.filter(|((name, _), _)| **name == container.name).last();
+        let living = of_it.filter(|((name, _), _)| **name == container.name).next_back();
         Some(Self {
             identity: pods::identity(&uid, Arc::clone(&container.name), facts.history),
             ended: container.attempt.saturating_add(u32::from(living.is_none())),
