@@ -68,9 +68,9 @@ fn main() -> ExitCode {
 }
 
 /// What the agent takes at the default interval where a few pods use huge pages, and node_exporter beside it; both are
-/// scraped.
+/// scraped. The kubelet limits the other pods to none.
 fn processor_time(hierarchy: &Hierarchy) {
-    let mut node = Node::new(hierarchy, 110, 2, 2);
+    let mut node = Node::of_few(hierarchy, 110, 2, (5, 2));
     node.fill(10, 1);
     share(&node, &format!("agent_{}_usual", hierarchy.version()));
 }

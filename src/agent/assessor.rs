@@ -1,4 +1,4 @@
-//! What is made of a snapshot: remembered, assessed, confirmed. Made anew where something is different, and every few seconds.
+//! What is made of a snapshot: remembered, assessed, confirmed. Made anew where something is different, and every half minute.
 //!
 //! The same facts give the same assessment, but for what polls and time change by themselves:
 //!
@@ -24,7 +24,7 @@ const SETTLED_POLLS: u32 = 4;
 const SETTLED: Duration = Duration::from_secs(3);
 
 /// So often everything is assessed though nothing is different.
-const AGAIN: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_secs(30);
 
 /// The memory, and what is believed.
 #[derive(Debug)]
@@ -163,7 +163,7 @@ mod tests {
     }
 
     /// So long after time alone has changed what is found, the two may differ.
-    const LATE: Duration = Duration::from_secs(10 + 2 * 6);
+    const LATE: Duration = Duration::from_secs(AGAIN.as_secs() + 2 * 6);
 
     /// A node with one container, and what was said of it poll by poll by one that skips and by one that does not.
     struct Both {

@@ -3,6 +3,7 @@
 
 pub mod cgroups;
 pub mod hierarchy;
+pub mod kubepods;
 pub mod lines;
 pub mod pool;
 pub mod postgres;

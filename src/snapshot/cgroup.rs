@@ -151,6 +151,24 @@ impl Failures {
     }
 }
 
+impl Hugetlb {
+    /// Whether pages are mapped or touched, or that is not known.
+    pub fn is_in_use(&self) -> bool {
+        let none = [Reading::Present(Bytes::ZERO), Reading::Absent];
+        !(none.contains(&self.usage) && none.contains(&self.reserved))
+    }
+
+    /// Whether a figure is there and could not be read.
+    pub fn has_failed(&self) -> bool {
+        let (Failures::V2 { hierarchical: first, local: second }
+        | Failures::V1 { faults: first, reservations: second }) = self.failures;
+        [self.usage, self.reserved, self.max_usage].contains(&Reading::Failed)
+            || [self.limit, self.reservation_limit].contains(&Reading::Failed)
+            || [first, second].contains(&Reading::Failed)
+            || self.numa_usage == Reading::Failed
+    }
+}
+
 impl Cgroup {
     /// Its figures for one page size.
     pub fn of_size(&self, page_size: PageSize) -> Option<&Hugetlb> {

@@ -32,7 +32,7 @@ pub(super) fn read(
     vmstat: &mut Problems,
 ) -> Memory {
     let path = proc.join("meminfo");
-    let parsed = files.read(&path, "text", |text| Some(parse_meminfo(text)), meminfo);
+    let parsed = files.read(&path, (|text| Some(parse_meminfo(text)), "text"), meminfo);
     let has_meminfo = parsed != Reading::Absent;
     if !has_meminfo {
         // Every procfs has one, but for those that show processes alone (subset=pid).
@@ -42,18 +42,23 @@ pub(super) fn read(
     let hugetlb = field(parsed.map(|(_, hugetlb)| hugetlb), "Hugetlb", &path, meminfo);
 
     let path = proc.join("vmstat");
-    let (success, fail) = ("htlb_buddy_alloc_success", "htlb_buddy_alloc_fail");
-    let parse = |text: &str| Some((parse::vmstat(text, success), parse::vmstat(text, fail)));
-    let parsed = files.read(&path, "text", parse, vmstat);
+    let parsed = files.read(&path, (|text| Some(parse_vmstat(text)), "text"), vmstat);
     let buddy_allocations = BuddyAllocations {
-        successes: field(parsed.map(|(successes, _)| successes), success, &path, vmstat),
-        failures: field(parsed.map(|(_, failures)| failures), fail, &path, vmstat),
+        successes: field(parsed.map(|(successes, _)| successes), SUCCESS, &path, vmstat),
+        failures: field(parsed.map(|(_, failures)| failures), FAIL, &path, vmstat),
     };
     Memory { has_meminfo, default_page_size, hugetlb, buddy_allocations }
 }
 
 /// One field of a file: nothing if it is not understood, an inner nothing if an older kernel lacks it.
 type Field<T> = Option<Option<T>>;
+
+const SUCCESS: &str = "htlb_buddy_alloc_success";
+const FAIL: &str = "htlb_buddy_alloc_fail";
+
+fn parse_vmstat(text: &str) -> (Field<u64>, Field<u64>) {
+    (parse::vmstat(text, SUCCESS), parse::vmstat(text, FAIL))
+}
 
 fn parse_meminfo(text: &str) -> (Field<PageSize>, Field<Bytes>) {
     let size = match parse::meminfo_kilobytes(text, "Hugepagesize") {

@@ -6,12 +6,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::Mode;
 
+use super::parse::Format;
 use crate::snapshot::{Problems, Reading};
 
 /// No file that we read is longer: numa_stat of a machine with 1,024 nodes has about 30 kB.
@@ -26,26 +26,20 @@ const DIRECTORY: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_
 #[derive(Debug)]
 pub(super) struct KernelFiles {
     buffer: Vec<u8>,
+    /// The path of the file that is read, likewise.
+    path: PathBuf,
 }
 
-/// A directory that is open for as long as its files are read: a path below it has one component to be looked up, not
-/// eight. What kept it from being opened is met again at each of its files.
-#[derive(Debug, Clone)]
-pub(super) struct Directory {
-    /// The one that is open, or the nearest one above that is.
-    opened: Rc<Opened>,
-    /// Where it is below that.
-    below: PathBuf,
-}
-
+/// A directory that is open while files below it are read, so that their paths begin there. What kept it from being opened
+/// is met again at each of them.
 #[derive(Debug)]
-struct Opened {
+pub(super) struct Directory {
     path: PathBuf,
     descriptor: Result<OwnedFd, Errno>,
 }
 
-/// A file that was listed in a directory, by its name.
-pub(super) type Listed<'a> = (&'a Directory, &'a str);
+/// A file that was listed in a directory: the open one above it, the directory's path from there, and the file's name.
+pub(super) type Listed<'a> = (&'a Directory, &'a Path, &'a str);
 
 /// The cgroup went away while it was read, as cgroups do.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,7 +47,7 @@ pub(super) struct Gone;
 
 impl Default for KernelFiles {
     fn default() -> Self {
-        Self { buffer: vec![0; USUAL] }
+        Self { buffer: vec![0; USUAL], path: PathBuf::new() }
     }
 }
 
@@ -61,53 +55,27 @@ impl Directory {
     /// The directory at a path.
     pub(super) fn open(path: &Path) -> Self {
         let descriptor = openat(AT_FDCWD, path, DIRECTORY, Mode::empty());
-        let opened = Rc::new(Opened { path: path.to_owned(), descriptor });
-        Self { opened, below: PathBuf::new() }
+        Self { path: path.to_owned(), descriptor }
     }
 
-    /// A directory below this one, of which no more than a few files are read: to open it would cost more than that its
-    /// name is looked up for each.
-    pub(super) fn below(&self, path: impl AsRef<Path>) -> Self {
-        Self { opened: Rc::clone(&self.opened), below: self.below.join(path) }
-    }
-
-    /// The same, open.
-    pub(super) fn reopened(&self) -> Self {
-        if self.below.as_os_str().is_empty() {
-            return self.clone();
-        }
-        let descriptor = self.open_file(&self.below, DIRECTORY);
-        let opened = Rc::new(Opened { path: self.path(), descriptor });
-        Self { opened, below: PathBuf::new() }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.opened.path.join(&self.below)
-    }
-
-    fn open_file(&self, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
-        let directory = self.opened.descriptor.as_ref().map_err(|error| *error)?;
-        openat(directory, path, flags, Mode::empty())
-    }
-
-    fn file(&self, name: &str) -> io::Result<File> {
+    fn file(&self, path: &Path) -> io::Result<File> {
+        let directory = self.descriptor.as_ref().map_err(|error| *error)?;
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-        Ok(self.open_file(&self.below.join(name), flags)?.into())
+        Ok(openat(directory, path, flags, Mode::empty())?.into())
     }
 }
 
 impl KernelFiles {
-    /// Reads and parses a file that may be missing; `expected` says what it should hold.
+    /// Reads and parses a file that may be missing.
     pub(super) fn read<T>(
         &mut self,
         path: &Path,
-        expected: &str,
-        parse: impl FnOnce(&str) -> Option<T>,
+        format: Format<T>,
         problems: &mut Problems,
     ) -> Reading<T> {
         let length = File::open(path).and_then(|file| whole(&file, &mut self.buffer));
         match length.and_then(|length| text(&self.buffer, length)) {
-            Ok(text) => parse_or_complain(text, || path.to_owned(), expected, parse, problems),
+            Ok(text) => parse_or_complain(text, || path.to_owned(), format, problems),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Reading::Absent,
             Err(error) => {
                 problems.add(|| format!("can't read {}: {error}", path.display()));
@@ -120,15 +88,16 @@ impl KernelFiles {
     /// gone: ENOENT at the open, ENODEV at the read.
     pub(super) fn listed<T>(
         &mut self,
-        (directory, name): Listed<'_>,
-        expected: &str,
-        parse: impl FnOnce(&str) -> Option<T>,
+        (directory, below, name): Listed<'_>,
+        format: Format<T>,
         problems: &mut Problems,
     ) -> Result<Reading<T>, Gone> {
-        let length = directory.file(name).and_then(|file| once(&file, &mut self.buffer));
-        let path = || directory.path().join(name);
+        self.path.clear();
+        self.path.extend([below, Path::new(name)]);
+        let length = directory.file(&self.path).and_then(|file| once(&file, &mut self.buffer));
+        let path = || directory.path.join(below).join(name);
         match length.and_then(|length| text(&self.buffer, length)) {
-            Ok(text) => Ok(parse_or_complain(text, path, expected, parse, problems)),
+            Ok(text) => Ok(parse_or_complain(text, path, format, problems)),
             Err(error) if is_gone(&error) => Err(Gone),
             Err(error) => {
                 problems.add(|| format!("can't read {}: {error}", path().display()));
@@ -180,8 +149,7 @@ pub(super) fn is_gone(error: &io::Error) -> bool {
 fn parse_or_complain<T>(
     text: &str,
     path: impl FnOnce() -> PathBuf,
-    expected: &str,
-    parse: impl FnOnce(&str) -> Option<T>,
+    (parse, expected): Format<T>,
     problems: &mut Problems,
 ) -> Reading<T> {
     match parse(text) {
@@ -217,8 +185,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("file");
         let mut files = KernelFiles::default();
-        let mut read =
-            |problems: &mut Problems| files.read(&path, "a number", parse::number, problems);
+        let mut read = |problems: &mut Problems| files.read(&path, parse::NUMBER, problems);
 
         let mut problems = Problems::default();
         assert_eq!(read(&mut problems), Reading::Absent);
@@ -250,9 +217,8 @@ mod tests {
         let mut files = KernelFiles::default();
         let directory = tempfile::tempdir().expect("a directory");
         let read = files.listed(
-            (&Directory::open(directory.path()), "x"),
-            "a number",
-            parse::number,
+            (&Directory::open(directory.path()), Path::new(""), "x"),
+            parse::NUMBER,
             &mut Problems::default(),
         );
         assert_eq!(read, Err(Gone));

@@ -3,6 +3,28 @@
 use crate::snapshot::{CgroupVersion, Limit, MemoryEvents, MemoryStat, NumaUsage, Reading};
 use crate::units::{Bytes, NumaNode, PageSize, Pages, SignedPages};
 
+/// How a file is understood, and what was expected where it is not.
+pub(super) type Format<T> = (fn(&str) -> Option<T>, &'static str);
+
+pub(super) const NUMBER: Format<u64> = (number, "a number");
+pub(super) const PAGES: Format<Pages> = (pages, "a number of pages");
+pub(super) const SIGNED_PAGES: Format<SignedPages> = (signed_pages, "a number of pages");
+pub(super) const BYTES: Format<Bytes> = (usage, "bytes below 2^62");
+pub(super) const LIMIT: Format<Limit> = (limit, "`max` or bytes");
+pub(super) const EVENTS: Format<u64> = (events, "`max <number>`");
+pub(super) const NUMA_STAT: Format<Vec<NumaUsage>> = (numa_stat, "`total=<bytes> N0=<bytes> ...`");
+pub(super) const NODE_LIST: Format<Vec<NumaNode>> =
+    (node_list, "a list of NUMA nodes such as 0-1,3");
+pub(super) const POPULATED: Format<bool> = (populated, "`populated <0 or 1>`");
+pub(super) const MEMORY_EVENTS: Format<MemoryEvents> = (memory_events, "`max <number>` and others");
+pub(super) const MEMORY_STAT: Format<MemoryStat> = (memory_stat, "`anon <bytes>` and others");
+/// meminfo's; nothing where it has no such line.
+pub(super) const SWAP_FREE: Format<Option<Bytes>> =
+    (|text| meminfo_kilobytes(text, "SwapFree"), "`SwapFree: <number> kB`");
+/// Whether cgroup.procs lists any.
+pub(super) const PROCESSES: Format<bool> =
+    (|text| Some(!text.trim().is_empty()), "numbers of processes");
+
 /// `134217728\n`
 pub fn number(text: &str) -> Option<u64> {
     let digits = text.trim_end();

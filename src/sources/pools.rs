@@ -16,8 +16,6 @@ use super::parse;
 use crate::snapshot::{Memory, NumaPool, Pool, Problems, Reading};
 use crate::units::{NumaNode, PageSize, Pages};
 
-const PAGES: &str = "a number of pages";
-
 /// Page sizes are those that the kernel has booted with; nodes may be added to a running machine.
 const LIST_EVERY: Duration = Duration::from_secs(60);
 
@@ -73,12 +71,7 @@ impl Pools {
                 free: pages("free_hugepages"),
                 surplus: pages("surplus_hugepages"),
                 overcommit_limit: pages("nr_overcommit_hugepages"),
-                reserved: files.read(
-                    &path.join("resv_hugepages"),
-                    PAGES,
-                    parse::signed_pages,
-                    problems,
-                ),
+                reserved: files.read(&path.join("resv_hugepages"), parse::SIGNED_PAGES, problems),
                 nodes: Vec::new(),
             }
         };
@@ -170,7 +163,7 @@ pub fn read_now(sys: &Path) -> Vec<Pool> {
 }
 
 fn read_pages(files: &mut KernelFiles, path: &Path, problems: &mut Problems) -> Reading<Pages> {
-    files.read(path, PAGES, parse::pages, problems)
+    files.read(path, parse::PAGES, problems)
 }
 
 /// The sizes in a directory of `hugepages-<N>kB`, smallest first, and what is wrong with others.

@@ -1,31 +1,19 @@
 //! Pods as kubelet and runtime make them: cgroups, limits, and the log directories that name them.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
 use std::process::Command;
+
+pub use hugetlb_exporter::host::kubepods::Driver;
+use hugetlb_exporter::host::kubepods::{Logs, Named, UNBOUNDED};
 
 use crate::Lab;
 use crate::cgroup::Cgroup;
 use crate::harness::agent::{self, Agent, Start};
 
-/// What the kubelet writes for "unlimited".
-const UNBOUNDED: u64 = 1 << 62;
-
-/// How kubelet and runtime name cgroups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Driver {
-    /// `kubepods/burstable/pod<uid>/<id>`
-    Cgroupfs,
-    /// `kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod<uid>.slice/cri-containerd-<id>.scope`
-    Systemd,
-}
-
 /// A kubelet's tree and its log directories.
 pub struct Kubepods<'a> {
     lab: &'a Lab,
     driver: Driver,
-    logs: tempfile::TempDir,
+    logs: Logs,
     /// With their paths below the hierarchy's root, parents first.
     tiers: Vec<(&'static str, Cgroup)>,
 }
@@ -41,21 +29,20 @@ pub struct Pod {
     path: String,
 }
 
+impl Pod {
+    fn named(&self) -> Named<'_> {
+        Named { namespace: "lab", name: &self.name, uid: &self.uid }
+    }
+}
+
 impl<'a> Kubepods<'a> {
     /// An empty kubepods with its burstable tier.
     pub fn new(lab: &'a Lab, driver: Driver) -> Self {
-        let paths = match driver {
-            Driver::Cgroupfs => ["kubepods", "kubepods/burstable"],
-            Driver::Systemd => ["kubepods.slice", "kubepods.slice/kubepods-burstable.slice"],
-        };
-        let tiers = paths.map(|path| (path, Cgroup::new(lab, path)));
+        let tiers = driver.tiers().map(|path| (path, Cgroup::new(lab, path)));
         for (_, tier) in &tiers {
             tier.set("2MB", UNBOUNDED);
         }
-        let logs = tempfile::tempdir().expect("a directory");
-        fs::create_dir(logs.path().join("pods")).expect("made");
-        fs::create_dir(logs.path().join("containers")).expect("made");
-        readable_for_all(logs.path());
+        let logs = Logs::make().expect("log directories");
         Self { lab, driver, logs, tiers: tiers.into() }
     }
 
@@ -74,18 +61,13 @@ impl<'a> Kubepods<'a> {
     /// A pod below that tier's path, with no limit for pages of 2 MiB and none granted of any other size.
     pub fn pod_in(&self, tier: &str, name: &str) -> Pod {
         let uid = format!("{:08x}-1111-4222-8333-444444444444", fnv1a(name));
-        let path = match self.driver {
-            Driver::Cgroupfs => format!("{tier}/pod{uid}"),
-            Driver::Systemd => {
-                let prefix = tier.rsplit('/').next().unwrap_or_default().trim_end_matches(".slice");
-                format!("{tier}/{prefix}-pod{}.slice", uid.replace('-', "_"))
-            }
-        };
+        let path = self.driver.pod(tier, &uid);
         let cgroup = Cgroup::new(self.lab, &path);
         cgroup.set("2MB", UNBOUNDED);
         cgroup.set("1GB", 0);
-        fs::create_dir(self.logs.path().join(format!("pods/lab_{name}_{uid}"))).expect("made");
-        Pod { name: name.to_owned(), uid, cgroup, path }
+        let pod = Pod { name: name.to_owned(), uid, cgroup, path };
+        self.logs.add_pod(pod.named()).expect("a directory");
+        pod
     }
 
     /// A container of a pod's: its cgroup, unlimited until told otherwise, and the kubelet's link.
@@ -97,33 +79,22 @@ impl<'a> Kubepods<'a> {
 
     /// Where a container's cgroup is, below the hierarchy's root.
     pub fn container_path(&self, pod: &Pod, id: &str) -> String {
-        match self.driver {
-            Driver::Cgroupfs => format!("{}/{id}", pod.path),
-            Driver::Systemd => format!("{}/cri-containerd-{id}.scope", pod.path),
-        }
+        self.driver.container(&pod.path, id)
     }
 
     /// The kubelet's link for a container.
     pub fn name(&self, pod: &Pod, name: &str, id: &str, attempt: u32) {
-        let directory = format!("lab_{}_{}/{name}", pod.name, pod.uid);
-        fs::create_dir_all(self.logs.path().join("pods").join(&directory)).expect("made");
-        let target = format!("/var/log/pods/{directory}/{attempt}.log");
-        symlink(target, self.link(pod, name, id)).expect("linked");
+        self.logs.add_link(pod.named(), name, id, attempt).expect("a link");
     }
 
     /// Takes the kubelet's link for a container away.
     pub fn unname(&self, pod: &Pod, name: &str, id: &str) {
-        fs::remove_file(self.link(pod, name, id)).expect("unlinked");
+        self.logs.remove_link(pod.named(), name, id).expect("unlinked");
     }
 
     /// Takes a pod's log directory away.
     pub fn remove_logs(&self, pod: &Pod) {
-        let directory = format!("pods/lab_{}_{}", pod.name, pod.uid);
-        fs::remove_dir_all(self.logs.path().join(directory)).expect("removed");
-    }
-
-    fn link(&self, pod: &Pod, name: &str, id: &str) -> PathBuf {
-        self.logs.path().join(format!("containers/{}_lab_{name}-{id}.log", pod.name))
+        self.logs.remove_pod(pod.named()).expect("removed");
     }
 
     /// An agent that is given the log directories, and else finds everything by itself.
@@ -177,9 +148,4 @@ fn fnv1a(name: &str) -> u32 {
 /// An id of 64 digits that begins like this.
 pub fn id(start: &str) -> String {
     format!("{start:0<64}")
-}
-
-fn readable_for_all(directory: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).expect("readable");
 }

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use crate::demo::stage::PAGE;
 use crate::host::cgroups;
-use crate::host::hierarchy::Hierarchy;
+use crate::host::hierarchy::{Hierarchy, write};
+use crate::host::kubepods::{Driver, Logs, Named, UNBOUNDED};
 use crate::sources::Roots;
 
 /// The lab removes what a killed run leaves: it begins with `lab-`.
@@ -18,14 +18,13 @@ pub const NAMESPACE: &str = "demo";
 /// Their names and uids. The second is made by a kubelet of 1.29 or newer.
 const FIRST: (&str, &str) = ("db-0", "6f1c2a3b-4d5e-4f60-8a7b-9c0d1e2f3a4b");
 const SECOND: (&str, &str) = ("db-1", "7a2d3b4c-5e6f-4071-9b8c-0d1e2f3a4b5c");
-/// What the kubelet writes for "unlimited".
-const UNBOUNDED: u64 = 1 << 62;
+const CONTAINER: &str = "postgres";
 
 /// The pod; it goes when it is dropped.
 #[derive(Debug)]
 pub struct Pod {
     hierarchy: Hierarchy,
-    logs: tempfile::TempDir,
+    logs: Logs,
     /// Whether we have enabled the controller for the root's children.
     enabled: bool,
     name: &'static str,
@@ -38,7 +37,7 @@ pub struct Pod {
 impl Pod {
     /// A Burstable pod that may touch so many pages of 2 MiB.
     pub fn make(hierarchy: &Hierarchy, limit: u64) -> anyhow::Result<Self> {
-        let logs = tempfile::tempdir().context("can't make a directory")?;
+        let logs = Logs::make().context("can't make a directory")?;
         let (name, uid) = FIRST;
         let mut pod = Self {
             hierarchy: hierarchy.clone(),
@@ -84,52 +83,34 @@ impl Pod {
 
     /// Those that are missing.
     fn make_cgroups(&mut self) -> anyhow::Result<()> {
-        let mut parent = self.hierarchy.root.clone();
-        for name in [TOP, "kubepods", "burstable", &format!("pod{}", self.uid), &self.id()] {
-            if !self.hierarchy.v1 {
-                let control = parent.join("cgroup.subtree_control");
-                let on = fs::read_to_string(&control).is_ok_and(|text| text.contains("hugetlb"));
-                write(&control, "+hugetlb")?;
-                self.enabled |= parent == self.hierarchy.root && !on;
-            }
-            let cgroup = parent.join(name);
-            fs::create_dir_all(&cgroup)
-                .with_context(|| format!("can't make {}", cgroup.display()))?;
-            if ["kubepods", "burstable"].contains(&name) {
-                write(&self.limit_of(&cgroup), UNBOUNDED)?;
-            }
-            parent = cgroup;
+        let Hierarchy { root, v1 } = &self.hierarchy;
+        let control = fs::read_to_string(root.join("cgroup.subtree_control"));
+        self.enabled |= !v1 && !control.is_ok_and(|text| text.contains("hugetlb"));
+        self.hierarchy.make(self.container_path())?;
+        for tier in Driver::Cgroupfs.tiers() {
+            write(&self.limit_of(&root.join(TOP).join(tier)), UNBOUNDED)?;
         }
         Ok(())
     }
 
     /// As the kubelet names pods and containers below /var/log.
     fn make_names(&self) -> io::Result<()> {
-        fs::create_dir_all(self.log_directory().join("postgres"))?;
-        fs::create_dir_all(self.logs.path().join("containers"))?;
-        let Self { name, uid, containers, .. } = self;
-        let log = format!("/var/log/pods/{NAMESPACE}_{name}_{uid}/postgres/{containers}.log");
-        symlink(log, self.log_link())
+        self.logs.add_pod(self.named())?;
+        self.logs.add_link(self.named(), CONTAINER, &self.id(), self.containers)
     }
 
     fn remove_names(&self) -> io::Result<()> {
-        fs::remove_file(self.log_link())?;
-        fs::remove_dir_all(self.log_directory())
+        self.logs.remove_link(self.named(), CONTAINER, &self.id())?;
+        self.logs.remove_pod(self.named())
     }
 
-    fn log_directory(&self) -> PathBuf {
-        self.logs.path().join(format!("pods/{NAMESPACE}_{}_{}", self.name, self.uid))
-    }
-
-    fn log_link(&self) -> PathBuf {
-        let link = format!("containers/{}_{NAMESPACE}_postgres-{}.log", self.name, self.id());
-        self.logs.path().join(link)
+    fn named(&self) -> Named<'_> {
+        Named { namespace: NAMESPACE, name: self.name, uid: self.uid }
     }
 
     /// These roots, with the log directories that name it.
     pub fn name_in(&self, roots: Roots) -> Roots {
-        let below = |name| self.logs.path().join(name);
-        Roots { pod_logs: below("pods"), container_logs: below("containers"), ..roots }
+        Roots { pod_logs: self.logs.pods(), container_logs: self.logs.containers(), ..roots }
     }
 
     /// Sets what pod and container may touch, in pages.
@@ -174,21 +155,28 @@ impl Pod {
     }
 
     fn limit_of(&self, cgroup: &Path) -> PathBuf {
-        let v1 = self.hierarchy.v1;
-        cgroup.join(if v1 { "hugetlb.2MB.limit_in_bytes" } else { "hugetlb.2MB.max" })
+        self.hierarchy.limit(cgroup, "2MB")
     }
 
     fn reservation_limit_of(&self, cgroup: &Path) -> PathBuf {
-        let v1 = self.hierarchy.v1;
-        cgroup.join(if v1 { "hugetlb.2MB.rsvd.limit_in_bytes" } else { "hugetlb.2MB.rsvd.max" })
+        self.hierarchy.limit(cgroup, "2MB.rsvd")
     }
 
     fn pod(&self) -> PathBuf {
-        self.hierarchy.root.join(TOP).join("kubepods/burstable").join(format!("pod{}", self.uid))
+        self.hierarchy.root.join(self.pod_path())
+    }
+
+    fn pod_path(&self) -> String {
+        let [_, tier] = Driver::Cgroupfs.tiers();
+        Driver::Cgroupfs.pod(&format!("{TOP}/{tier}"), self.uid)
     }
 
     fn container(&self) -> PathBuf {
-        self.pod().join(self.id())
+        self.hierarchy.root.join(self.container_path())
+    }
+
+    fn container_path(&self) -> String {
+        Driver::Cgroupfs.container(&self.pod_path(), &self.id())
     }
 
     fn id(&self) -> String {
@@ -225,8 +213,4 @@ fn number(path: &Path) -> anyhow::Result<u64> {
     let text = text.with_context(|| format!("can't read {}", path.display()))?;
     let number = text.split_whitespace().last().and_then(|word| word.parse().ok());
     number.with_context(|| format!("{} has no number", path.display()))
-}
-
-fn write(path: &Path, value: impl std::fmt::Display) -> anyhow::Result<()> {
-    fs::write(path, value.to_string()).with_context(|| format!("can't write {}", path.display()))
 }

@@ -11,6 +11,7 @@
 //! cgroup in question, which the kernel vouches for. Where two entries contradict each other neither is
 //! believed: no name is better than a wrong one. What the kubelet says itself outweighs all of that.
 
+mod owners;
 mod told;
 
 use std::collections::HashMap;
@@ -126,7 +127,7 @@ impl NameIndex {
     }
 
     /// What made the container, if the kubelet told it.
-    pub fn runtime(&self, uid: &PodUid, id: &ContainerId) -> Option<Runtime> {
+    fn runtime(&self, uid: &PodUid, id: &ContainerId) -> Option<Runtime> {
         self.told.runtime(uid, id)
     }
 
@@ -212,7 +213,7 @@ impl NameIndex {
 
     /// The pod of every container that is known by its whole id. Where two are named, neither is believed. Here no
     /// cgroup's path vouches for the pod, only for the id.
-    pub fn pods_by_container(&self) -> HashMap<&str, Option<&PodUid>> {
+    fn pods_by_container(&self) -> HashMap<&str, Option<&PodUid>> {
         let mut pods: HashMap<&str, Option<&PodUid>> = HashMap::new();
         for (uid, entries) in &*self.containers {
             for entry in entries.iter().filter(|entry| entry.id_prefix.len() == 64) {

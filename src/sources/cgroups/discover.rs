@@ -7,14 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::list::{Listing, list};
-use super::round::Round;
+use super::poll::Poll;
 use super::tree::{Id, Tree};
 use super::watch::Watch;
 use crate::snapshot::CgroupVersion;
 use crate::sources::kernel_file::is_gone;
 use crate::sources::parse::FileKind;
 
-impl Round<'_> {
+impl Poll<'_> {
     /// Lists the directories that must be, and whatever is found new below them.
     pub(super) fn discover(&mut self) {
         // What must be listed once more is so in the next poll.
@@ -24,24 +24,29 @@ impl Round<'_> {
         }
     }
 
+    /// Watches something of a cgroup, where the kernel notifies; whether it is watched.
+    fn watch(&mut self, id: Id, path: &Path, how: fn(&mut Watch, &Path, Id) -> bool) -> bool {
+        self.watch.as_deref_mut().is_some_and(|watch| how(watch, path, id))
+    }
+
     fn list(&mut self, id: Id, pending: &mut BTreeSet<Id>) {
         let Some(node) = self.tree.node(id) else { return };
         let (location, had_files) = (self.tree.directory(id), !node.names.is_empty());
         // Watched before it is listed: what comes between is notified.
         self.watch(id, &location, Watch::directory);
-        match list(&location, self.tree.version) {
+        match list(&location, self.tree.hierarchy.version) {
             // The controller was withdrawn, or was never given to it.
             Ok(listing) if listing.files.is_empty() && id != Tree::ROOT => {
                 if had_files {
                     self.forget(id);
                 } else {
-                    self.remove(id);
+                    self.tree.remove(id);
                 }
             }
             Ok(listing) => self.take_in(id, listing, pending),
             Err(error) if is_gone(&error) => self.forget(id),
             Err(error) => {
-                self.problems.add(|| format!("can't list {}: {error}", location.display()));
+                self.files.problems.add(|| format!("can't list {}: {error}", location.display()));
                 self.tree.unlisted.insert(id);
             }
         }
@@ -63,7 +68,7 @@ impl Round<'_> {
                 None => others.push(child),
             }
         }
-        known.into_values().for_each(|gone| self.remove(gone));
+        known.into_values().for_each(|gone| self.tree.remove(gone));
         let others = self.those_with_room(id, others);
         for child in others {
             if let Some(new) = self.tree.add(id, &child, self.now) {
@@ -92,7 +97,7 @@ impl Round<'_> {
     /// or not; where it does not, it is watched whether it will.
     fn passes_on(&mut self, id: Id) -> bool {
         let file = self.tree.directory(id).join("cgroup.subtree_control");
-        self.tree.version == CgroupVersion::V1
+        self.tree.hierarchy.version == CgroupVersion::V1
             || has_hugetlb(&file)
             || (self.watch(id, &file, Watch::file) && has_hugetlb(&file))
     }

@@ -8,22 +8,19 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::read::{is_granted, is_used};
-use super::round::Round;
+use super::poll::Poll;
 use super::tree::Id;
 use crate::snapshot::{CgroupMemory, Hugetlb, Limit, Reading};
-use crate::sources::kernel_file::Directory;
 use crate::sources::parse;
 use crate::units::Bytes;
 
-impl Round<'_> {
+impl Poll<'_> {
     /// Reads it of all that matter.
     pub(super) fn read_memory(&mut self, meminfo: &Path) {
-        let (root, mut swap_free) = (self.root(), None);
+        let mut swap_free = None;
         for id in self.holders() {
-            let at = root.below(self.tree.below_root(id));
-            let memory = self.memory_of(id, &at, &mut |round| {
-                *swap_free.get_or_insert_with(|| round.swap_free(meminfo))
+            let memory = self.memory_of(id, &mut |poll| {
+                *swap_free.get_or_insert_with(|| poll.swap_free(meminfo))
             });
             self.set_memory(id, Some(memory));
         }
@@ -50,7 +47,7 @@ impl Round<'_> {
         let (mut holders, mut others) = (BTreeSet::new(), Vec::new());
         for id in self.tree.ids() {
             let Some(node) = self.tree.node(id) else { continue };
-            if node.facts.hugetlb.iter().any(|it| is_used(it) || is_granted(it)) {
+            if node.facts.hugetlb.iter().any(|it| it.is_in_use() || it.limit.is_grant()) {
                 let above = |id: &Id| self.tree.node(*id).and_then(|node| node.parent);
                 holders.extend(std::iter::successors(Some(id), above));
             } else if node.facts.memory.is_some() {
@@ -68,11 +65,9 @@ impl Round<'_> {
     fn memory_of(
         &mut self,
         id: Id,
-        at: &Directory,
         swap_free: &mut dyn FnMut(&mut Self) -> Reading<Bytes>,
     ) -> CgroupMemory {
-        const LIMIT: &str = "`max` or bytes";
-        let limit = self.memory_file(at, "memory.max", LIMIT, parse::limit);
+        let limit = self.file(id, "memory.max", parse::LIMIT);
         let mut memory = CgroupMemory {
             limit,
             usage: Reading::Absent,
@@ -85,18 +80,12 @@ impl Round<'_> {
         let Some(limit) = limit.finite().filter(|_| outstanding > Bytes::ZERO) else {
             return memory;
         };
-        memory.usage = self.memory_file(at, "memory.current", "bytes", parse::usage);
-        memory.events = self.memory_file(
-            at,
-            "memory.events",
-            "`max <number>` and others",
-            parse::memory_events,
-        );
+        memory.usage = self.file(id, "memory.current", parse::BYTES);
+        memory.events = self.file(id, "memory.events", parse::MEMORY_EVENTS);
         let room = memory.usage.present().map(|usage| limit.less(usage));
         if room.is_none_or(|room| room < outstanding) {
-            const STAT: &str = "`anon <bytes>` and others";
-            memory.stat = self.memory_file(at, "memory.stat", STAT, parse::memory_stat);
-            let swap = self.memory_file(at, "memory.swap.max", LIMIT, parse::limit);
+            memory.stat = self.file(id, "memory.stat", parse::MEMORY_STAT);
+            let swap = self.file(id, "memory.swap.max", parse::LIMIT);
             memory.swap_room = match swap {
                 Reading::Present(Limit::Unlimited) => swap_free(self),
                 Reading::Present(Limit::At(limit)) => {
@@ -110,22 +99,8 @@ impl Round<'_> {
         memory
     }
 
-    /// A file that may be missing: the controller need not be passed down, and where the cgroup is gone another file tells.
-    fn memory_file<T>(
-        &mut self,
-        at: &Directory,
-        name: &str,
-        expected: &str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Reading<T> {
-        let read = self.files.listed((at, name), expected, parse, self.problems);
-        read.unwrap_or(Reading::Absent)
-    }
-
     fn swap_free(&mut self, meminfo: &Path) -> Reading<Bytes> {
-        let parse = |text: &str| parse::meminfo_kilobytes(text, "SwapFree");
-        let read = self.files.read(meminfo, "`SwapFree: <number> kB`", parse, self.problems);
-        match read {
+        match self.files.files.read(meminfo, parse::SWAP_FREE, self.files.problems) {
             Reading::Present(Some(free)) => Reading::Present(free),
             Reading::Present(None) | Reading::Absent => Reading::Absent,
             Reading::Failed => Reading::Failed,

@@ -10,13 +10,13 @@
 //! - *Outermost*: v1's root; on v2, whose root has no hugetlb files, the cgroups directly below it.
 //! - *Mapped*: `rsvd.current` above zero. *Touched*: `current` above zero.
 //! - *Listed*: its directory is read. *Read whole*: all its files, of all page sizes.
-//! - *Poll*: one call of [`Cgroups::read`]; in the code a [`Round`].
-//! - *Turn*: every cgroup has one every 54 s.
+//! - *Poll*: one call of [`Cgroups::read`] ([`poll`]).
+//! - *Turn*: what nothing notifies of is read a part at each poll ([`turns`]). Every cgroup has a turn every 54 s.
 //!
 //! # What it rests on
 //!
 //! - *Sums.* `current` and `rsvd.current` are hierarchical and never negative. While a cgroup's figure is the sum of its
-//!   children's as they were last read, those last read as zero are at zero and need not be read ([`prune`]).
+//!   children's as they were last read, those last read as zero are at zero and need not be read ([`usage`]).
 //! - *Counters.* On v2 `events` counts for a cgroup and all below it. While it stands still nothing was refused below it
 //!   ([`refusals`]). v1's `failcnt` counts for its own cgroup only.
 //! - *Notifications.* inotify tells of cgroups made and removed and of files written to: limits, `cgroup.subtree_control`;
@@ -38,10 +38,10 @@
 //! 1. The notifications of cgroups and limits ([`Watch::take_notifications`]). A cgroup that one is about is listed and read
 //!    whole in this poll. Refusals have an inotify instance of their own: step 5.
 //! 2. The directories of those, and of whatever is found new below them ([`discover`]).
-//! 3. Whole ([`Round::read_whole`]): the new; those that a notification was about; and those of which a figure failed at the
+//! 3. Whole ([`Poll::read_whole`]): the new; those that a notification was about; and those of which a figure failed at the
 //!    last poll.
-//! 4. The limits of those whose turn it is ([`Tree::due`], [`Round::read_in_turn`]), on v1 `max_usage`, and of a pod whether a
-//!    process is left. The sums say the rest.
+//! 4. The limits of those whose turn it is ([`Poll::read_those_in_turn`]), on v1 `max_usage`, and of a pod whether a process
+//!    is left. The sums say the rest.
 //! 5. The counters: `events` of the outermost cgroups, and below each that moved those of its children, and so on. What is
 //!    held there is read at once, and goes with the snapshot ([`AtRefusal`]): a process that is killed gives it back soon. Of
 //!    sizes that nobody can have a page of they are read only when a refusal was notified. The agent is woken by that, and
@@ -49,18 +49,20 @@
 //! 6. Usage and reservation of the outermost cgroups, not of sizes that nobody can have a page of; below each that is in use,
 //!    or was until this poll, those of its children in use; and where its figure is not the sum of all its children's as last
 //!    read, those of all its children. A parent is read before its children.
-//! 7. On v1, `failcnt` wherever a limit is finite and somebody can have a page, and the peak where it moved.
+//! 7. On v1 the counters ([`Poll::read_failcnts`]): `failcnt` wherever a limit is finite and somebody can have a page, and
+//!    the peak where it moved. Those of cgroups that hold nothing and were granted nothing have turns of 8 s.
 //! 8. On a machine with several NUMA nodes, which of them containers are bound to ([`cpuset`]).
 //! 9. Where huge pages count as memory, what the memory controller says of those that hold or were granted some ([`memory`]).
 //!    Every 20 s, whether they do.
 //!
-//! A figure that is not what it was makes a new snapshot; else the last one is handed out again ([`shown`]).
+//! A figure that is not what it was makes a new snapshot; else the last one is handed out again ([`output`]).
 //!
 //! # A poll in which nothing happens
 //!
 //! - *v2*: `events`, `current` and `rsvd.current` of each outermost cgroup and size; the last two of each other cgroup in use.
-//! - *v1*: usage and reservation in the same places, `max_usage` of those in use, and `failcnt` of every cgroup with a finite
-//!   limit, idle or not.
+//! - *v1*: usage and reservation in the same places, `max_usage` of those in use, and `failcnt` of every cgroup that holds
+//!   pages or was granted some, where its limit is finite. Of the others with a finite limit (on most nodes nearly every pod)
+//!   `failcnt` of the interval's share of 8 s, a quarter at 2 s.
 //! - Both: the limits of the interval's share of 54 s, one 27th of all at 2 s and one 9th at 6 s; `numa_stat` of those in use
 //!   where there are several NUMA nodes; and all children of a cgroup that keeps pages which none of them holds.
 //!
@@ -69,11 +71,16 @@
 //! At the next poll where the cgroup is new, or is or was in use for that page size (1). Else in its turn (4): after 54 s and
 //! one interval between polls, which is within 60 s at the default intervals.
 //!
+//! # When a refusal is seen
+//!
+//! On v2 at once: it is notified (5). On v1 by the next poll; where the cgroup holds nothing, was granted nothing and is not
+//! new, after 8 s and one interval, which is within 10 s at the default one.
+//!
 //! # When that is not enough
 //!
 //! - *The queue of notifications overflowed*: that counts as a notification about every cgroup. The poll that learns of it
 //!   lists and reads everything. Lost notifications of refusals do no harm, since every poll reads the counters.
-//! - *No inotify instance* (`fs.inotify.max_user_instances`): every poll lists and reads everything.
+//! - *No inotify instance* (`fs.inotify.max_user_instances`): every poll lists and reads everything, and asks for one.
 //! - *Something could not be watched* (`fs.inotify.max_user_watches`): every poll lists and reads everything, and tries to
 //!   watch it, until all is watched.
 //! - *Not the kernel's file system* (a copy of it): the same, without watching. Nothing keeps the sums there.
@@ -92,19 +99,19 @@ mod cpuset;
 mod discover;
 mod list;
 mod memory;
+mod output;
+mod poll;
 mod populated;
-mod prune;
 mod read;
 mod refusals;
 mod room;
-mod round;
-mod shown;
 mod tree;
+mod turns;
+mod usage;
 mod watch;
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, mem};
@@ -113,16 +120,18 @@ use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
 
 use super::Roots;
 use super::hierarchy::{self, Accounting, Mounted, Own, corner};
-use super::kernel_file::KernelFiles;
+use super::kernel_file::{Directory, KernelFiles};
 use crate::identity::NameIndex;
 use crate::snapshot::{
     AtRefusal, Cgroup, CgroupVersion, Health, Hierarchy, MemoryAccounting, OwnCgroup, Pool,
     Problems,
 };
 pub(super) use list::list;
-use round::Round;
-use shown::Shown;
+use output::Output;
+use poll::Poll;
+use read::Files;
 use tree::Tree;
+use turns::Turns;
 use watch::Watch;
 
 /// So often everything is listed and read, whatever was notified and what was not.
@@ -131,11 +140,10 @@ const ALL_READ: Duration = Duration::from_secs(3600);
 /// The cgroup source. All it keeps is a cache of what the kernel says.
 #[derive(Debug, Default)]
 pub(super) struct Cgroups {
-    /// Kept while it has cgroups: mountinfo is long on a busy node.
-    hierarchy: Option<Hierarchy>,
+    /// Of the hierarchy, which is kept while it has cgroups: mountinfo is long on a busy node.
+    tree: Option<Tree>,
     /// Looked for whenever the hierarchy is.
     own: Option<Own>,
-    tree: Option<Tree>,
     /// Whether huge pages count as memory.
     accounting: Accounting,
     /// Whether the hierarchy is but a part of the machine's, and whether that is a container's corner.
@@ -145,9 +153,10 @@ pub(super) struct Cgroups {
     is_kernels: bool,
     /// Why there are no notifications, if they are wanted.
     watch: Option<Result<Watch, String>>,
-    /// When all was last listed and read.
+    /// When it was last read, and when all was last listed and read.
+    last: Duration,
     all_read: Duration,
-    shown: Shown,
+    output: Output,
 }
 
 /// What a read needs to know besides.
@@ -167,7 +176,7 @@ impl Cgroups {
 
     /// Where the hierarchy was found at the last read.
     pub(super) fn hierarchy(&self) -> Option<&Hierarchy> {
-        self.hierarchy.as_ref()
+        self.tree.as_ref().map(|tree| &tree.hierarchy)
     }
 
     /// Whether that is but a part of the machine's.
@@ -182,12 +191,12 @@ impl Cgroups {
 
     /// Our own cgroup, and which of those that were read it is.
     pub(super) fn own(&self) -> Option<OwnCgroup> {
-        self.shown.own.clone()
+        self.output.own.clone()
     }
 
-    /// What was held at refusals that were heard of since the last read but one.
+    /// What was held at refusals that were notified since the last read but one.
     pub(super) fn at_refusals(&mut self) -> Arc<[AtRefusal]> {
-        mem::take(&mut self.shown.at_refusals)
+        mem::take(&mut self.output.at_refusals)
     }
 
     /// How notifications do; nothing where they are not wanted or would tell nothing.
@@ -221,71 +230,77 @@ impl Cgroups {
             self.read_known(asked, files, problems);
         }
         self.read_memory(asked, files, problems);
-        if let Some(hierarchy) = self.hierarchy.as_ref().filter(|_| self.in_corner) {
+        if let Some(hierarchy) = self.tree.as_ref().map(|tree| &tree.hierarchy)
+            && self.in_corner
+        {
             problems.add(|| corner::complaint(hierarchy));
             // A kubelet may yet make its cgroups there.
             self.in_corner = corner::is_corner(hierarchy);
         }
-        self.show(asked)
+        self.show(&asked.names)
     }
 
     /// Whether something was refused, since the last read or the last time this was asked, to anybody but our own pod:
     /// what the probe is refused there is no news.
     pub(super) fn heed_refusals(&mut self, files: &mut KernelFiles) -> bool {
         let (Some(Ok(watch)), Some(tree)) = (&mut self.watch, &mut self.tree) else { return false };
-        let mut problems = Problems::default();
-        let (now, pools, problems) = (Duration::ZERO, &[][..], &mut problems);
-        let mut round = Round { tree, now, pools, files, problems, watch: Some(watch) };
-        round.note_all_held();
-        round.watch.iter_mut().for_each(|watch| watch.take_refusals());
-        let refused = round.follow_refusals();
-        refused.into_iter().any(|id| !self.shown.is_ours(tree, id))
+        watch.take_refusals();
+        let problems = &mut Problems::default();
+        let files = Files { root: Directory::open(&tree.hierarchy.root), files, problems };
+        let mut poll = Poll { tree, now: self.last, pools: &[], files, watch: Some(watch) };
+        poll.note_all_held();
+        let refused = poll.follow_refusals();
+        refused.into_iter().any(|id| !self.output.is_ours(tree, id))
     }
 
     /// Reads what is known and what is new.
     fn read_known(&mut self, asked: &Asked<'_>, files: &mut KernelFiles, problems: &mut Problems) {
         let Some(tree) = &mut self.tree else { return };
-        let watch = self.watch.as_mut().filter(|_| self.is_kernels);
+        let turns = Turns { last: mem::replace(&mut self.last, asked.now), now: asked.now };
+        let mut watch = self.watch.as_mut().filter(|_| self.is_kernels);
+        if let Some(watch @ Err(_)) = &mut watch {
+            **watch = Watch::new();
+        }
         let mut watch = watch.and_then(|watch| watch.as_mut().ok());
         let is_watched = watch.as_deref_mut().is_some_and(|watch| watch.take_notifications(tree));
         if !is_watched || asked.now.saturating_sub(self.all_read) >= ALL_READ {
             self.all_read = asked.now;
             tree.must_read_all();
         }
-        let (now, pools) = (asked.now, asked.pools);
-        let mut round = Round { tree, now, pools, files, problems, watch };
-        round.discover();
-        round.complain_of_left_out();
-        for id in round.tree.take_unread() {
-            round.read_whole(id);
-        }
-        let turns = round.tree.take_turns(now);
+        let files = Files { root: Directory::open(&tree.hierarchy.root), files, problems };
+        let mut poll = Poll { tree, now: asked.now, pools: asked.pools, files, watch };
+        poll.discover();
+        poll.complain_of_left_out();
+        poll.tree.take_unread().into_iter().for_each(|id| poll.read_whole(id));
         if is_watched {
-            let root = round.root();
-            turns.into_iter().for_each(|id| round.read_in_turn(id, &root));
-            round.follow_refusals();
-            round.read_in_use();
-            if round.tree.version == CgroupVersion::V1 {
-                round.read_failcnts();
+            poll.read_those_in_turn(turns);
+            poll.follow_refusals();
+            poll.read_in_use();
+            if poll.tree.hierarchy.version == CgroupVersion::V1 {
+                poll.read_failcnts(turns);
             }
         }
-        if let (true, Some(hierarchy)) = (round.numa(), &self.hierarchy) {
-            round.read_memory_nodes(hierarchy);
+        if poll.has_numa_nodes() {
+            poll.read_memory_nodes();
+        }
+        if let Poll { tree, watch: Some(watch), .. } = poll {
+            watch.end_removed(tree);
         }
     }
 
     /// Reads what the memory controller says, if huge pages count as memory.
     fn read_memory(&mut self, asked: &Asked<'_>, files: &mut KernelFiles, problems: &mut Problems) {
         let was_on = self.accounting.found().is_on();
-        self.accounting.look(asked.roots, self.hierarchy.as_ref(), asked.now, problems);
+        let hierarchy = self.tree.as_ref().map(|tree| &tree.hierarchy);
+        self.accounting.look(asked.roots, hierarchy, asked.now, problems);
         let is_on = self.accounting.found().is_on();
         let Some(tree) = self.tree.as_mut().filter(|_| was_on || is_on) else { return };
-        let (now, pools) = (asked.now, asked.pools);
-        let mut round = Round { tree, now, pools, files, problems, watch: None };
+        let files = Files { root: Directory::open(&tree.hierarchy.root), files, problems };
+        let mut poll = Poll { tree, now: asked.now, pools: asked.pools, files, watch: None };
         if is_on {
-            round.read_memory(&asked.roots.proc.join("meminfo"));
+            poll.read_memory(&asked.roots.proc.join("meminfo"));
         } else {
-            round.forget_memory();
+            poll.forget_memory();
         }
     }
 
@@ -293,42 +308,41 @@ impl Cgroups {
     fn find(&mut self, asked: &Asked<'_>, problems: &mut Problems) {
         let mounted = Mounted::read(asked.roots);
         let found = hierarchy::find(asked.roots, &mounted, problems);
-        let own = mounted.ok().and_then(|mounted| Own::find(asked.roots, &mounted));
         self.is_part = found.as_ref().is_some_and(corner::is_part);
         self.in_corner = found.as_ref().is_some_and(corner::is_corner);
-        if let Some(tree) = self.tree.as_mut().filter(|tree| tree.len() > 0)
-            && found == self.hierarchy
-        {
-            tree.changed |= own != self.own;
-            self.own = own;
-            return;
+        let own = mounted.ok().and_then(|mounted| Own::find(asked.roots, &mounted));
+        let is_same_own = own == self.own;
+        self.own = own;
+        if let Some(tree) = &mut self.tree {
+            if tree.len() > 0 && found.as_ref() == Some(&tree.hierarchy) {
+                tree.changed |= !is_same_own;
+                return;
+            }
+            tree.remove(Tree::ROOT);
+            self.watch.iter_mut().flatten().for_each(|watch| watch.end_removed(tree));
         }
-        (self.hierarchy, self.own) = (found, own);
         self.accounting.forget();
-        if let (Some(mut tree), Some(Ok(watch))) = (self.tree.take(), &mut self.watch) {
-            tree.remove(Tree::ROOT).into_iter().for_each(|watched| watch.end(watched));
-        }
-        let Some(Hierarchy { version, root }) = &self.hierarchy else { return };
-        let magic = statfs(root).map(|found| found.filesystem_type());
-        self.is_kernels =
-            magic.is_ok_and(|it| [CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC].contains(&it));
-        // In a container the root of what is mounted may be the container's own cgroup.
-        let inode = fs::metadata(root).map(|root| root.ino()).unwrap_or_default();
-        self.tree = Some(Tree::new(*version, root, inode));
+        self.is_kernels = found.as_ref().and_then(|it| statfs(&it.root).ok()).is_some_and(|it| {
+            [CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC].contains(&it.filesystem_type())
+        });
+        self.tree = found.map(|hierarchy| {
+            // In a container the root of what is mounted may be the container's own cgroup.
+            let inode = fs::metadata(&hierarchy.root).map(|root| root.ino()).unwrap_or_default();
+            Tree::new(hierarchy, inode)
+        });
     }
 
     /// What is to be seen now.
-    fn show(&mut self, asked: &Asked<'_>) -> Arc<Vec<Cgroup>> {
-        let Some(tree) = &mut self.tree else {
-            self.shown = Shown::default();
-            self.shown.own = self.own.as_ref().map(|own| own.among(&[], Path::new("")));
-            return Arc::default();
-        };
-        if mem::take(&mut tree.changed) || self.shown.names != asked.names {
-            let root = self.hierarchy.as_ref().map_or(Path::new(""), |found| &found.root);
-            self.shown = Shown::of(tree, &asked.names, self.own.as_ref(), root);
+    fn show(&mut self, names: &Arc<NameIndex>) -> Arc<Vec<Cgroup>> {
+        match &mut self.tree {
+            Some(tree) => {
+                if mem::take(&mut tree.changed) || self.output.names != *names {
+                    self.output = Output::of(tree, names, self.own.as_ref());
+                }
+            }
+            None => self.output = Output::nothing(self.own.as_ref()),
         }
-        Arc::clone(&self.shown.cgroups)
+        Arc::clone(&self.output.cgroups)
     }
 }
 

@@ -1,14 +1,15 @@
 //! Reading the files of a cgroup. v1 and v2 differ only in them.
 
-use std::sync::Arc;
+use std::path::Path;
 
-use super::round::Round;
+use super::list::SizeNames;
+use super::poll::Poll;
 use super::tree::Id;
-use super::watch::Watch;
-use crate::snapshot::{CgroupVersion, Failures, Hugetlb, Limit, Reading};
-use crate::sources::kernel_file::{Directory, Gone, Listed};
-use crate::sources::parse::{self, FileKind};
-use crate::units::{Bytes, PageSize};
+use super::turns::{self, Turns};
+use crate::snapshot::{CgroupVersion, Failures, Hugetlb, Limit, Problems, Reading};
+use crate::sources::kernel_file::{Directory, Gone, KernelFiles};
+use crate::sources::parse::{self, FileKind, Format};
+use crate::units::PageSize;
 
 /// What changes without notification.
 const USE: [FileKind; 2] = [FileKind::Usage, FileKind::Reserved];
@@ -38,85 +39,69 @@ pub(super) fn no_figures(page_size: PageSize, version: CgroupVersion) -> Hugetlb
     }
 }
 
-impl Round<'_> {
+impl Poll<'_> {
     /// Reads a cgroup whole: all its files, of all page sizes.
     pub(super) fn read_whole(&mut self, id: Id) {
-        let (directory, sizes) = (Directory::open(&self.tree.directory(id)), self.sizes(id));
         if self.tree.is_new(id, self.now) {
             self.tree.must_read(id);
         }
-        if (0..sizes).try_for_each(|index| self.read_size(id, index, &directory)).is_err() {
-            self.forget(id);
-            return;
+        for size in self.tree.sizes(id) {
+            self.read_use(id, size);
+            self.read(id, size, &[self.beside_use(), &LIMITS, &COUNTERS].concat());
         }
-        self.read_populated(id, &directory);
+        self.read_populated(id);
     }
 
     /// Reads what may have changed of an idle cgroup though nothing tells: its limits, and what v1 remembers.
-    pub(super) fn read_in_turn(&mut self, id: Id, root: &Directory) {
-        let (directory, sizes) = (root.below(self.tree.below_root(id)), self.sizes(id));
+    pub(super) fn read_those_in_turn(&mut self, turns: Turns) {
+        let ids = self.tree.nodes().map(|(id, _)| id);
+        let in_turn: Vec<Id> = ids.filter(|id| turns.has_come(*id, turns::LIMITS)).collect();
         let kinds = [&LIMITS, self.beside_use()].concat();
-        if (0..sizes).try_for_each(|index| self.read(id, index, &kinds, &directory)).is_err() {
-            self.forget(id);
-            return;
+        for id in in_turn {
+            for size in self.tree.sizes(id) {
+                self.read(id, size, &kinds);
+            }
+            self.read_populated(id);
+            if self.tree.left_out.contains_key(&id) {
+                self.tree.unlisted.insert(id);
+            }
         }
-        self.read_populated(id, &directory);
-        if self.tree.left_out.contains_key(&id) {
-            self.tree.unlisted.insert(id);
-        }
-    }
-
-    fn sizes(&self, id: Id) -> usize {
-        self.tree.node(id).map_or(0, |node| node.sizes.len())
-    }
-
-    fn read_size(&mut self, id: Id, index: usize, at: &Directory) -> Result<(), Gone> {
-        self.read_use(id, index, at)?;
-        for kinds in [self.beside_use(), &LIMITS, &COUNTERS] {
-            self.read(id, index, kinds, at)?;
-        }
-        let Some(node) = self.tree.node_mut(id) else { return Ok(()) };
-        let refused = node.facts.hugetlb.get(index).and_then(|it| it.failures.total().present());
-        if let Some(size) = node.sizes.get_mut(index) {
-            // What is found below later was counted by then or comes on top.
-            size.followed = size.followed.or(refused);
-        }
-        Ok(())
     }
 
     /// Reads usage and reservation of one size; whether they are above zero. Then it is in use, and its limits are
-    /// followed.
-    pub(super) fn read_use(&mut self, id: Id, index: usize, at: &Directory) -> Result<bool, Gone> {
-        self.read(id, index, &USE, at)?;
-        let Some(node) = self.tree.node(id) else { return Ok(false) };
-        let Some(used) = node.facts.hugetlb.get(index).filter(|it| is_used(it)) else {
-            return Ok(false);
-        };
-        let is_watched = node.sizes.get(index).is_none_or(|size| size.limits_watched);
-        self.tree.must_reach(id, used.page_size);
-        if !is_watched && self.watch.is_some() {
-            self.watch_limits(id, index);
-            // What was set before that was not notified.
-            self.read(id, index, &LIMITS, at)?;
+    /// watched.
+    pub(super) fn read_use(&mut self, id: Id, size: PageSize) -> bool {
+        self.read(id, size, &USE);
+        if !self.tree.figures(id, size).is_some_and(Hugetlb::is_in_use) {
+            return false;
         }
-        Ok(true)
+        self.tree.mark_in_use(id, size);
+        if self.watch_limits(id, size) {
+            // What was set before that was not notified.
+            self.read(id, size, &LIMITS);
+        }
+        true
     }
 
-    fn watch_limits(&mut self, id: Id, index: usize) {
-        let Some(node) = self.tree.node(id) else { return };
-        let Some(names) = node.names.get(index) else { return };
-        let names = LIMITS.iter().filter_map(|kind| names.of(*kind));
-        let directory = self.tree.directory(id);
-        let files: Vec<_> = names.map(|name| directory.join(name)).collect();
-        let watched: Vec<_> = files.iter().map(|it| self.watch(id, it, Watch::file)).collect();
-        if let Some(size) = self.tree.node_mut(id).and_then(|node| node.sizes.get_mut(index)) {
-            size.limits_watched = !watched.contains(&false);
+    /// Watches the limits of one size where that is not done yet; whether it was tried.
+    fn watch_limits(&mut self, id: Id, size: PageSize) -> bool {
+        let Self { tree, watch: Some(watch), .. } = self else { return false };
+        let state = tree.node_mut(id).and_then(|node| node.size(size));
+        if state.is_none_or(|(_, state)| state.limits_watched) {
+            return false;
         }
+        let directory = tree.directory(id);
+        let state = tree.node_mut(id).and_then(|node| node.size(size));
+        let Some((names, state)) = state else { return false };
+        let names = LIMITS.iter().filter_map(|kind| names.of(*kind));
+        let mut names = names.map(|name| directory.join(name));
+        state.limits_watched = names.all(|file| watch.file(&file, id));
+        true
     }
 
     /// What is read along with usage: v1 remembers the most that was used even if it is over by now.
     pub(super) fn beside_use(&self) -> &'static [FileKind] {
-        match (self.tree.version, self.numa()) {
+        match (self.tree.hierarchy.version, self.has_numa_nodes()) {
             (CgroupVersion::V2, false) => &[],
             (CgroupVersion::V2, true) => &[FileKind::NumaStat],
             (CgroupVersion::V1, false) => &[FileKind::MaxUsage],
@@ -124,50 +109,36 @@ impl Round<'_> {
         }
     }
 
-    /// v1 notifies of no refusal: the counters are read wherever a limit may have refused something. Not for sizes that
-    /// nobody can have a page of (on most nodes all but one): every pod has a limit for them, and what it refuses there
-    /// the pool would.
-    pub(super) fn read_failcnts(&mut self) {
-        let root = self.root();
-        for id in self.tree.ids() {
-            let Some(node) = self.tree.node(id) else { continue };
-            let figures = node.facts.hugetlb.iter();
-            let counters: Vec<_> = figures.map(|it| self.may_have_refused(it)).collect();
-            if counters.iter().all(|kinds| kinds.is_empty()) {
-                continue;
-            }
-            let at = root.below(self.tree.below_root(id));
-            let mut counters = counters.iter().enumerate();
-            if counters
-                .try_for_each(|(index, kinds)| self.read_failcnt(id, index, kinds, &at))
-                .is_err()
-            {
-                self.forget(id);
+    /// v1 notifies of no refusal: the counters are read wherever a limit may have refused something, and where one
+    /// moved the peak, which tells whether the limit was reached. Of those that hold nothing and were granted nothing (on
+    /// most nodes nearly all pods) in their turn.
+    pub(super) fn read_failcnts(&mut self, turns: Turns) {
+        let nodes = self.tree.nodes();
+        let figures =
+            nodes.flat_map(|(id, node)| node.facts.hugetlb.iter().map(move |it| (id, it)));
+        let due = figures.filter_map(|(id, figures)| {
+            let is_due = figures.is_in_use()
+                || figures.limit.is_grant()
+                || figures.reservation_limit.is_grant()
+                || turns.has_come(id, turns::COUNTERS);
+            let counters = self.may_have_refused(figures);
+            (is_due && !counters.is_empty()).then_some((
+                id,
+                figures.page_size,
+                counters,
+                figures.failures,
+            ))
+        });
+        for (id, size, counters, before) in due.collect::<Vec<_>>() {
+            self.read(id, size, counters);
+            if self.tree.figures(id, size).is_some_and(|figures| figures.failures != before) {
+                self.read(id, size, &[FileKind::MaxUsage]);
             }
         }
     }
 
-    /// Reads counters of one size, and if one moved the peak, which tells whether the limit was reached.
-    fn read_failcnt(
-        &mut self,
-        id: Id,
-        index: usize,
-        kinds: &[FileKind],
-        at: &Directory,
-    ) -> Result<(), Gone> {
-        let counted = |round: &Self| {
-            let figures = round.tree.node(id).and_then(|node| node.facts.hugetlb.get(index));
-            figures.map(|figures| figures.failures)
-        };
-        let before = counted(self);
-        self.read(id, index, kinds, at)?;
-        if counted(self) != before {
-            self.read(id, index, &[FileKind::MaxUsage], at)?;
-        }
-        Ok(())
-    }
-
-    /// The counters whose limit is not known to be infinite, of a size that somebody may have a page of.
+    /// The counters whose limit is not known to be infinite. Not of sizes that nobody can have a page of (on most nodes all
+    /// but one): every pod has a limit for them, and what it refuses there the pool would.
     fn may_have_refused(&self, figures: &Hugetlb) -> &'static [FileKind] {
         const UNLIMITED: [Reading<Limit>; 2] =
             [Reading::Absent, Reading::Present(Limit::Unlimited)];
@@ -182,86 +153,63 @@ impl Round<'_> {
         }
     }
 
-    /// Reads some files of one size, those of them that exist. Where a figure could not be had, all is tried again at the
-    /// next poll.
-    pub(super) fn read(
-        &mut self,
-        id: Id,
-        index: usize,
-        kinds: &[FileKind],
-        directory: &Directory,
-    ) -> Result<(), Gone> {
-        let Some(node) = self.tree.node(id) else { return Ok(()) };
-        let names = Arc::clone(&node.names);
-        let (Some(names), Some(before)) = (names.get(index), node.facts.hugetlb.get(index)) else {
-            return Ok(());
-        };
+    /// Reads some files of one size, those of them that exist. Where a figure could not be read, all is tried again at the
+    /// next poll; where the cgroup is gone it is forgotten.
+    pub(super) fn read(&mut self, id: Id, size: PageSize, kinds: &[FileKind]) {
+        let Some(node) = self.tree.node(id) else { return };
+        let names = node.names.iter().find(|names| names.page_size == size);
+        let Some((names, before)) = names.zip(node.facts.of_size(size)) else { return };
         let mut figures = before.clone();
-        for kind in kinds {
-            if let Some(name) = names.of(*kind) {
-                self.read_file(&mut figures, *kind, (directory, name))?;
-            }
+        match self.files.read_figures(&mut figures, kinds, (node.below_root(), names)) {
+            Ok(()) => self.tree.set_figures(id, &figures),
+            Err(Gone) => self.forget(id),
         }
-        if has_failed(&figures) {
-            self.tree.must_read(id);
-        }
-        self.tree.set_figures(id, index, figures);
-        Ok(())
+    }
+}
+
+/// What files are read with.
+pub(super) struct Files<'a> {
+    /// The hierarchy's root, open.
+    pub(super) root: Directory,
+    pub(super) files: &'a mut KernelFiles,
+    pub(super) problems: &'a mut Problems,
+}
+
+impl Files<'_> {
+    /// Reads a file that was listed in the directory at that path below the root.
+    pub(super) fn read<T>(
+        &mut self,
+        at: &Path,
+        name: &str,
+        of: Format<T>,
+    ) -> Result<Reading<T>, Gone> {
+        self.files.listed((&self.root, at, name), of, self.problems)
     }
 
-    pub(super) fn read_file(
+    /// Reads some figures of one page size: those that there are files of.
+    pub(super) fn read_figures(
         &mut self,
         of: &mut Hugetlb,
-        kind: FileKind,
-        at: Listed<'_>,
+        kinds: &[FileKind],
+        (at, names): (&Path, &SizeNames),
     ) -> Result<(), Gone> {
-        const USAGE: &str = "bytes below 2^62";
-        const LIMIT: &str = "`max` or bytes";
-        const NUMA: &str = "`total=<bytes> N0=<bytes> ...`";
-        const EVENTS: &str = "`max <number>`";
-        const NUMBER: &str = "a number";
-        let Self { files, problems, .. } = self;
+        use parse::{BYTES, EVENTS, LIMIT, NUMA_STAT, NUMBER};
         let (Failures::V2 { hierarchical: first, local: second }
         | Failures::V1 { faults: first, reservations: second }) = &mut of.failures;
-        match kind {
-            FileKind::Usage => of.usage = files.listed(at, USAGE, parse::usage, problems)?,
-            FileKind::Reserved => of.reserved = files.listed(at, USAGE, parse::usage, problems)?,
-            FileKind::MaxUsage => of.max_usage = files.listed(at, USAGE, parse::usage, problems)?,
-            FileKind::Limit => of.limit = files.listed(at, LIMIT, parse::limit, problems)?,
-            FileKind::ReservationLimit => {
-                of.reservation_limit = files.listed(at, LIMIT, parse::limit, problems)?;
-            }
-            FileKind::NumaStat => {
-                of.numa_usage = files.listed(at, NUMA, parse::numa_stat, problems)?;
-            }
-            FileKind::Events => *first = files.listed(at, EVENTS, parse::events, problems)?,
-            FileKind::EventsLocal => *second = files.listed(at, EVENTS, parse::events, problems)?,
-            FileKind::Failcnt => *first = files.listed(at, NUMBER, parse::number, problems)?,
-            FileKind::ReservedFailcnt => {
-                *second = files.listed(at, NUMBER, parse::number, problems)?;
+        for (kind, name) in kinds.iter().filter_map(|kind| Some((*kind, names.of(*kind)?))) {
+            match kind {
+                FileKind::Usage => of.usage = self.read(at, name, BYTES)?,
+                FileKind::Reserved => of.reserved = self.read(at, name, BYTES)?,
+                FileKind::MaxUsage => of.max_usage = self.read(at, name, BYTES)?,
+                FileKind::Limit => of.limit = self.read(at, name, LIMIT)?,
+                FileKind::ReservationLimit => of.reservation_limit = self.read(at, name, LIMIT)?,
+                FileKind::NumaStat => of.numa_usage = self.read(at, name, NUMA_STAT)?,
+                FileKind::Events => *first = self.read(at, name, EVENTS)?,
+                FileKind::EventsLocal => *second = self.read(at, name, EVENTS)?,
+                FileKind::Failcnt => *first = self.read(at, name, NUMBER)?,
+                FileKind::ReservedFailcnt => *second = self.read(at, name, NUMBER)?,
             }
         }
         Ok(())
     }
-}
-
-/// Whether pages are mapped or touched, or that is not known.
-pub(super) fn is_used(figures: &Hugetlb) -> bool {
-    let none = [Reading::Present(Bytes::ZERO), Reading::Absent];
-    !(none.contains(&figures.usage) && none.contains(&figures.reserved))
-}
-
-/// Whether it may use pages, and not all that there are.
-pub(super) fn is_granted(figures: &Hugetlb) -> bool {
-    matches!(figures.limit, Reading::Present(Limit::At(limit)) if limit > Bytes::ZERO)
-}
-
-/// Whether a figure was there and could not be had.
-fn has_failed(figures: &Hugetlb) -> bool {
-    let (Failures::V2 { hierarchical: first, local: second }
-    | Failures::V1 { faults: first, reservations: second }) = figures.failures;
-    [figures.usage, figures.reserved, figures.max_usage].contains(&Reading::Failed)
-        || [figures.limit, figures.reservation_limit].contains(&Reading::Failed)
-        || [first, second].contains(&Reading::Failed)
-        || figures.numa_usage == Reading::Failed
 }

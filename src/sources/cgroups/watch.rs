@@ -6,6 +6,7 @@
 //! hand. Instances and watches are limited per user over the whole node.
 
 use std::collections::HashMap;
+use std::mem;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -22,21 +23,17 @@ pub(super) struct Watch {
     /// Refusals, which make a poll.
     pub(super) refusals: Inotify,
     /// Which cgroup a watch is about.
-    targets: HashMap<Watched, Id>,
+    pub(super) targets: HashMap<(Instance, WatchDescriptor), Id>,
     /// Why something is not watched.
     pub(super) failure: Option<String>,
 }
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Instance {
+pub(super) enum Instance {
     Tree,
     Refusals,
 }
-
-/// A watch in one of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Watched(Instance, WatchDescriptor);
 
 impl Watch {
     /// Two instances, or why there are none.
@@ -46,7 +43,8 @@ impl Watch {
         let why = |error| format!("can't have an inotify instance: {error}; {LIMIT}");
         let [tree, refusals] = [Inotify::init(flags), Inotify::init(flags)];
         let (tree, refusals) = (tree.map_err(why)?, refusals.map_err(why)?);
-        Ok(Self { tree, refusals, targets: HashMap::new(), failure: None })
+        let failure = Some("nothing is watched yet".to_owned());
+        Ok(Self { tree, refusals, targets: HashMap::new(), failure })
     }
 
     /// Whether all that is to be watched is.
@@ -60,7 +58,7 @@ impl Watch {
         for event in drain(&self.tree) {
             if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
                 tree.must_read_all();
-            } else if let Some(id) = self.targets.get(&Watched(Instance::Tree, event.wd)) {
+            } else if let Some(id) = self.targets.get(&(Instance::Tree, event.wd)) {
                 tree.unlisted.insert(*id);
                 tree.must_read(*id);
             }
@@ -69,8 +67,8 @@ impl Watch {
         self.failure.take().is_none()
     }
 
-    /// Watches what is made in a cgroup's directory and what is removed.
-    pub(super) fn directory(&mut self, directory: &Path, id: Id) -> Option<Watched> {
+    /// Watches what is made in a cgroup's directory and what is removed; false where that failed.
+    pub(super) fn directory(&mut self, directory: &Path, id: Id) -> bool {
         let mask = AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_MOVE
@@ -79,29 +77,27 @@ impl Watch {
     }
 
     /// Watches a file of a cgroup that somebody writes to: a limit, or which controllers those below get.
-    pub(super) fn file(&mut self, file: &Path, id: Id) -> Option<Watched> {
+    pub(super) fn file(&mut self, file: &Path, id: Id) -> bool {
         self.add(Instance::Tree, file, AddWatchFlags::IN_MODIFY, id)
     }
 
     /// Watches a counter of refusals.
-    pub(super) fn events(&mut self, file: &Path, id: Id) -> Option<Watched> {
+    pub(super) fn events(&mut self, file: &Path, id: Id) -> bool {
         self.add(Instance::Refusals, file, AddWatchFlags::IN_MODIFY, id)
     }
 
-    fn add(
-        &mut self,
-        instance: Instance,
-        path: &Path,
-        mask: AddWatchFlags,
-        id: Id,
-    ) -> Option<Watched> {
-        match self.of(instance).add_watch(path, mask) {
+    fn add(&mut self, instance: Instance, path: &Path, mask: AddWatchFlags, id: Id) -> bool {
+        let inotify = match instance {
+            Instance::Tree => &self.tree,
+            Instance::Refusals => &self.refusals,
+        };
+        match inotify.add_watch(path, mask) {
             Ok(watch) => {
-                self.targets.insert(Watched(instance, watch), id);
-                Some(Watched(instance, watch))
+                self.targets.insert((instance, watch), id);
+                return true;
             }
             // It went away, and is about to be found missing.
-            Err(Errno::ENOENT | Errno::ENODEV) => None,
+            Err(Errno::ENOENT | Errno::ENODEV) => {}
             Err(error) => {
                 let limit = match error {
                     Errno::ENOSPC => "; the limit is fs.inotify.max_user_watches for each user",
@@ -109,23 +105,27 @@ impl Watch {
                 };
                 let why = || format!("can't watch {}: {error}{limit}", path.display());
                 self.failure.get_or_insert_with(why);
-                None
             }
         }
+        false
     }
 
-    /// Ends a watch.
-    pub(super) fn end(&mut self, watched: Watched) {
-        self.targets.remove(&watched);
-        // The kernel may have ended it before, with an unmount.
-        let _ = self.of(watched.0).rm_watch(watched.1);
-    }
-
-    fn of(&self, instance: Instance) -> &Inotify {
-        match instance {
-            Instance::Tree => &self.tree,
-            Instance::Refusals => &self.refusals,
+    /// Ends the watches of cgroups that are not in the tree any more.
+    pub(super) fn end_removed(&mut self, tree: &mut Tree) {
+        if !mem::take(&mut tree.any_removed) {
+            return;
         }
+        self.targets.retain(|(instance, watch), id| {
+            let is_known = tree.node(*id).is_some();
+            if !is_known {
+                // The kernel may have ended it before, with an unmount.
+                let _ = match instance {
+                    Instance::Tree => self.tree.rm_watch(*watch),
+                    Instance::Refusals => self.refusals.rm_watch(*watch),
+                };
+            }
+            is_known
+        });
     }
 
     /// Takes the notifications of refusals, which say no more than that there may be some.

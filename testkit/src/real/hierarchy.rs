@@ -1,7 +1,7 @@
 //! What the benchmarks do with the hugetlb hierarchy.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hugetlb_exporter::host::cgroups;
 use hugetlb_exporter::host::hierarchy::Hierarchy;
@@ -17,8 +17,6 @@ pub trait OnLoan: Sized {
     fn version(&self) -> &'static str;
     /// The controller on v1, if no cgroup of v2 holds it.
     fn as_v1(&self) -> Option<Self>;
-    /// Lets the cgroups below that one have the controller.
-    fn give(&self, directory: &Path);
     /// Removes what we, or one that was killed, have made, and gives the controller back to where it was.
     fn put_back(&self) -> anyhow::Result<()>;
 }
@@ -41,13 +39,6 @@ impl OnLoan for Hierarchy {
         fs::create_dir_all(MOUNT_POINT).expect("a mount point");
         let root = PathBuf::from(MOUNT_POINT);
         mount_v1(&root).ok().map(|()| Self { root, v1: true })
-    }
-
-    fn give(&self, directory: &Path) {
-        if !self.v1 {
-            fs::write(directory.join("cgroup.subtree_control"), "+hugetlb")
-                .expect("the controller for the cgroups below");
-        }
     }
 
     fn put_back(&self) -> anyhow::Result<()> {

@@ -5,26 +5,22 @@
 //! touches. Given back, they can be by anyone.
 
 use std::fs::{self, File};
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use hugetlb_exporter::Roots;
 use hugetlb_exporter::host::cgroups;
-use hugetlb_exporter::host::hierarchy::Hierarchy;
+use hugetlb_exporter::host::hierarchy::{Hierarchy, write};
+use hugetlb_exporter::host::kubepods::{Driver, Logs, Named, UNBOUNDED};
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use tempfile::TempDir;
-
-use super::hierarchy::OnLoan;
 
 const PAGE: i64 = 2 << 20;
-/// What the kubelet writes for "unlimited".
-const UNBOUNDED: u64 = 1 << 62;
+const DRIVER: Driver = Driver::Cgroupfs;
 
 /// A node's pods; they go when it is dropped.
 pub struct Node {
     hierarchy: Hierarchy,
-    logs: TempDir,
+    logs: Logs,
     containers: Vec<Container>,
     /// The cgroup that this process was in.
     home: PathBuf,
@@ -41,54 +37,62 @@ struct Container {
 impl Node {
     /// So many pods, each of which may use so many pages.
     pub fn new(hierarchy: &Hierarchy, pods: usize, containers_a_pod: usize, grant: u64) -> Self {
-        let logs = tempfile::tempdir().expect("a directory");
-        fs::create_dir(logs.path().join("pods")).expect("a directory");
-        fs::create_dir(logs.path().join("containers")).expect("a directory");
+        Self::with(hierarchy, pods, containers_a_pod, |_| grant)
+    }
+
+    /// So many pods, of which the first few may use so many pages, and the others none.
+    pub fn of_few(
+        hierarchy: &Hierarchy,
+        pods: usize,
+        containers_a_pod: usize,
+        (few, grant): (usize, u64),
+    ) -> Self {
+        Self::with(hierarchy, pods, containers_a_pod, |pod| if pod < few { grant } else { 0 })
+    }
+
+    fn with(
+        hierarchy: &Hierarchy,
+        pods: usize,
+        containers_a_pod: usize,
+        grant: impl Fn(usize) -> u64,
+    ) -> Self {
+        let logs = Logs::make().expect("log directories");
         let home = home(hierarchy);
         let mut node = Self { hierarchy: hierarchy.clone(), logs, containers: Vec::new(), home };
-        hierarchy.give(&hierarchy.root);
-        let mut tier = hierarchy.root.clone();
-        for name in ["kubepods", "burstable"] {
-            tier.push(name);
-            node.make(&tier);
-            node.limit(&tier, "2MB", UNBOUNDED);
+        for tier in DRIVER.tiers() {
+            let directory = hierarchy.make(tier).expect("a tier");
+            node.limit(&directory, "2MB", UNBOUNDED);
         }
         for pod in 0..pods {
-            node.make_pod(&tier, pod, containers_a_pod, grant);
+            node.make_pod(pod, containers_a_pod, grant(pod));
         }
         node
     }
 
-    fn make_pod(&mut self, tier: &Path, number: usize, containers: usize, grant: u64) {
+    fn make_pod(&mut self, number: usize, containers: usize, grant: u64) {
         let uid = format!("{number:08x}-1111-4222-8333-444444444444");
-        let pod = tier.join(format!("pod{uid}"));
-        self.make(&pod);
+        let [_, tier] = DRIVER.tiers();
+        let path = DRIVER.pod(tier, &uid);
+        let pod = self.hierarchy.make(&path).expect("a pod");
         self.limit(&pod, "2MB", grant << 21);
         self.limit(&pod, "1GB", 0);
+        let name = format!("db-{number}");
+        let named = Named { namespace: "prod", name: &name, uid: &uid };
         for container in 0..containers {
             let id = format!("{:064x}", number * containers + container + 1);
-            let directory = pod.join(&id);
-            fs::create_dir(&directory).expect("a cgroup");
-            let target = format!("/var/log/pods/prod_db-{number}_{uid}/c{container}/0.log");
-            let link = format!("containers/db-{number}_prod_c{container}-{id}.log");
-            symlink(target, self.logs.path().join(link)).expect("a link");
+            let directory = self.hierarchy.make(DRIVER.container(&path, &id)).expect("a container");
+            self.logs.add_link(named, &format!("c{container}"), &id, 0).expect("a link");
             let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_HUGETLB | MFdFlags::MFD_HUGE_2MB;
             let pages = File::from(memfd_create(c"benchmark", flags).expect("a file"));
             self.containers.push(Container { directory, pages, first: 0, end: 0 });
         }
     }
 
-    fn make(&self, directory: &Path) {
-        fs::create_dir(directory).expect("a cgroup");
-        self.hierarchy.give(directory);
-    }
-
     fn limit(&self, directory: &Path, size: &str, bytes: u64) {
-        let name = if self.hierarchy.v1 { "limit_in_bytes" } else { "max" };
-        let file = directory.join(format!("hugetlb.{size}.{name}"));
+        let file = self.hierarchy.limit(directory, size);
         // Not every machine has pages of 1 GiB.
         if file.exists() {
-            fs::write(file, bytes.to_string()).expect("a limit");
+            write(&file, bytes).expect("a limit");
         }
     }
 
@@ -131,8 +135,8 @@ impl Node {
             proc: "/proc".into(),
             sys: "/sys".into(),
             cgroup: Some(self.hierarchy.root.clone()),
-            pod_logs: self.logs.path().join("pods"),
-            container_logs: self.logs.path().join("containers"),
+            pod_logs: self.logs.pods(),
+            container_logs: self.logs.containers(),
         }
     }
 }

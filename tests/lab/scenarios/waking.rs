@@ -20,11 +20,12 @@ pub const V2: &[Named] = &[
     ("waking::a_refusal_is_shown_at_once", a_refusal_is_shown_at_once),
     ("waking::the_probes_own_refusals_wake_nothing", own_refusals_wake_nothing),
     ("waking::a_storm_of_refusals_is_borne", a_storm_of_refusals_is_borne),
-    ("waking::without_inotify_it_polls", without_inotify_it_polls),
+    ("waking::without_inotify_it_polls_until_there_is_some", without_inotify_it_polls),
     ("waking::what_is_touched_fast_is_polled_often", what_is_touched_fast_is_polled_often),
 ];
 
 const SIZE: (&str, &str) = ("pagesize", "2Mi");
+const SOURCE_UP: &str = "hugetlb_exporter_source_up";
 /// So long that nothing but a refusal makes a poll.
 const SELDOM: &str = "--poll.interval=30s";
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -162,7 +163,7 @@ fn without_inotify_it_polls(lab: &Lab) {
     one.touch(7);
     let agent = agent_without_inotify(&kubepods);
     let source = [("source", "inotify")];
-    assert_value(&agent.fresh(), "hugetlb_exporter_source_up", &source, 0);
+    assert_value(&agent.fresh(), SOURCE_UP, &source, 0);
     let service = Cgroup::new(lab, "lab-new");
     let mut served = Tenant::new(&service, "private");
     served.map(2);
@@ -191,12 +192,28 @@ fn without_inotify_it_polls(lab: &Lab) {
         Files::of(cgroup, "2MB").compare(&scrape, "container", &labels);
     }
     compare_pools(&scrape);
-    assert_value(&scrape, "hugetlb_exporter_source_up", &source, 0);
-    assert_value(&scrape, "hugetlb_exporter_source_up", &[("source", "cgroups")], 1);
+    assert_value(&scrape, SOURCE_UP, &source, 0);
+    assert_value(&scrape, SOURCE_UP, &[("source", "cgroups")], 1);
     assert_eq!(woken(&scrape), 0.0);
-    let said: Vec<_> = agent.log().into_iter().filter(|line| line.contains("inotify")).collect();
-    assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].contains("fs.inotify.max_user_instances"), "{said:?}");
+    let said = || agent.log().into_iter().filter(|line| line.contains("inotify"));
+    let said_first: Vec<_> = said().collect();
+    assert_eq!(said_first.len(), 1, "{said_first:?}");
+    assert!(said_first[0].contains("fs.inotify.max_user_instances"), "{said_first:?}");
+    give_inotify(&agent);
+    second.limit(1);
+    two.touch_and_die(2);
+    wait_for("a poll that a refusal makes", || (woken(&agent.scrape()) > 0.0).then_some(()));
+    assert_eq!(said().count(), 2, "that it is up again");
+}
+
+/// Raises the limit of the agent's user namespace, and waits until it has an instance.
+fn give_inotify(agent: &Agent) {
+    let mut command = Command::new("nsenter");
+    command.arg("--user").arg("--target").arg(agent.pid().to_string());
+    command.args(["sh", "-c", "echo 8 > /proc/sys/user/max_inotify_instances"]);
+    assert!(command.status().expect("nsenter").success());
+    let source = [("source", "inotify")];
+    wait_for("an instance", || agent.fresh().value(SOURCE_UP, &source).filter(|up| *up == 1.0));
 }
 
 fn what_is_touched_fast_is_polled_often(lab: &Lab) {

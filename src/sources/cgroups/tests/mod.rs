@@ -8,9 +8,10 @@ mod pruning;
 mod turns;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::watch::Instance;
 use super::*;
 use crate::snapshot::{Failures, Hugetlb, Limit, Reading};
 use crate::units::Bytes;
@@ -87,6 +88,19 @@ impl Example {
         self.cgroups.watch.as_mut().expect("wanted").as_mut().expect("an instance")
     }
 
+    /// Takes away what is watched of the outermost cgroup.
+    fn lose_watches(&mut self) {
+        let outermost = self.tree().outermost()[0];
+        let Watch { tree, refusals, targets, .. } = self.watch();
+        targets.retain(|(instance, watch), id| {
+            let inotify = match instance {
+                Instance::Tree => &*tree,
+                Instance::Refusals => &*refusals,
+            };
+            *id != outermost || inotify.rm_watch(*watch).is_err()
+        });
+    }
+
     /// A cgroup that uses nothing, may use all and was refused nothing.
     fn make(&self, path: &str) {
         fs::create_dir_all(self.at(path)).expect("made");
@@ -126,7 +140,7 @@ impl Example {
     /// A poll.
     fn read(&mut self) {
         let (roots, mut problems) = (self.roots(), Problems::default());
-        let names = Arc::clone(&self.cgroups.shown.names);
+        let names = Arc::clone(&self.cgroups.output.names);
         let asked = Asked { roots: &roots, now: self.now, pools: &self.pools, names };
         self.shown = self.cgroups.read(&asked, &mut KernelFiles::default(), &mut problems);
         self.problems = problems.into_health();

@@ -133,14 +133,10 @@ fn a_limit_is_watched_once_however_often_the_other_can_not_be() {
     let mut example = Example::new(&["k"]);
     fs::remove_file(example.at("k/hugetlb.2MB.rsvd.max")).expect("removed");
     fs::create_dir(example.at("k/hugetlb.2MB.rsvd.max")).expect("made");
-    let watches = |example: &mut Example| {
-        let id = example.tree().outermost()[0];
-        example.tree().node(id).expect("there").watches.len()
-    };
-    let before = watches(&mut example);
+    let before = example.watch().targets.len();
     example.use_pages(&["k"], 3);
     (0..3).for_each(|_| example.read());
-    assert_eq!(watches(&mut example), before + 2);
+    assert_eq!(example.watch().targets.len(), before + 2);
 }
 
 fn refuse(example: &Example, paths: &[&str], count: u64) {
@@ -202,7 +198,7 @@ fn a_refusal_of_one_that_is_gone_is_its_parents() {
 #[test]
 fn refusals_of_v1_are_read_at_every_poll_where_somebody_could_have_had_the_page() {
     let mut example = Example::of(CgroupVersion::V1, &["a"]);
-    example.write("a", "limit_in_bytes", "0");
+    example.write("a", "limit_in_bytes", "4096");
     example.after(100);
     example.write("a", "failcnt", "3");
     let mut seen = |size, overcommit_limit| {

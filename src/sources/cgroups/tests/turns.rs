@@ -48,6 +48,26 @@ fn the_most_that_an_idle_cgroup_of_v1_used_is_read_in_its_turn() {
 }
 
 #[test]
+fn a_refusal_of_v1_to_one_that_holds_nothing_and_was_granted_nothing_is_seen_within_ten_seconds() {
+    let mut example = Example::of(CgroupVersion::V1, &["none", "granted", "holds"]);
+    let limits = [("none", 0), ("granted", 4096), ("holds", 0)];
+    limits.iter().for_each(|(path, it)| example.write(path, "limit_in_bytes", &it.to_string()));
+    example.use_pages(&["", "holds"], 1);
+    example.after(100);
+    let refused = |example: &Example, path: &str| example.figures(path).failures.total();
+    for count in [1, 2] {
+        limits.iter().for_each(|(path, _)| example.write(path, "failcnt", &count.to_string()));
+        example.read();
+        for path in ["/granted", "/holds"] {
+            assert_eq!(refused(&example, path), Reading::Present(count), "{path}");
+        }
+        assert_ne!(refused(&example, "/none"), Reading::Present(count));
+        example.after(10);
+        assert_eq!(refused(&example, "/none"), Reading::Present(count));
+    }
+}
+
+#[test]
 fn the_root_of_v1_is_kept() {
     let mut example = Example::of(CgroupVersion::V1, &["a"]);
     let outermost = example.tree().outermost();
@@ -106,9 +126,7 @@ fn limits_that_were_set_while_the_queue_was_full_are_read_at_the_next_poll() {
 #[test]
 fn what_was_not_notified_is_seen_within_the_hour() {
     let mut example = Example::settled(&["a"]);
-    let id = example.tree().outermost()[0];
-    let watches = std::mem::take(&mut example.tree().node_mut(id).expect("there").watches);
-    watches.into_iter().for_each(|watched| example.watch().end(watched));
+    example.lose_watches();
     example.make("a/lost");
     example.after(1800);
     assert_eq!(example.paths(), ["/a"]);
@@ -119,9 +137,7 @@ fn what_was_not_notified_is_seen_within_the_hour() {
 #[test]
 fn all_is_read_at_every_poll_while_something_can_not_be_watched() {
     let mut example = Example::settled(&["a", "b"]);
-    let id = example.tree().outermost()[0];
-    let watches = std::mem::take(&mut example.tree().node_mut(id).expect("there").watches);
-    watches.into_iter().for_each(|watched| example.watch().end(watched));
+    example.lose_watches();
     example.watch().failure = Some("no room".to_owned());
     assert_eq!(example.cgroups.notifications(), Some(Health::Down("no room".to_owned())));
     example.make("a/c");
@@ -136,6 +152,28 @@ fn all_is_read_at_every_poll_while_something_can_not_be_watched() {
     let refusals = example.watch().refusals.as_fd();
     let mut polled = [nix::poll::PollFd::new(refusals, nix::poll::PollFlags::POLLIN)];
     assert_eq!(nix::poll::poll(&mut polled, nix::poll::PollTimeout::ZERO), Ok(1));
+}
+
+#[test]
+fn an_inotify_instance_that_was_refused_is_asked_for_at_every_poll() {
+    let mut example = Example::settled(&["a"]);
+    example.cgroups.watch = Some(Err("no instance is left".to_owned()));
+    assert_eq!(
+        example.cgroups.notifications(),
+        Some(Health::Down("no instance is left".to_owned()))
+    );
+    example.make("a/b");
+    example.use_pages(&["a/b"], 1);
+    example.read();
+    assert_eq!(example.cgroups.notifications(), Some(Health::Up));
+    assert_eq!((example.paths(), example.pages("/a/b")), (vec!["/a", "/a/b"], 1), "all is read");
+    example.after(100);
+    example.make("a/c");
+    example.write("a/b", "max", "4096");
+    example.read();
+    assert_eq!(example.paths(), ["/a", "/a/b", "/a/c"], "it is notified again");
+    assert_eq!(example.limit("/a/b"), at(4096));
+    assert!(example.cgroups.refusals().is_some());
 }
 
 #[test]

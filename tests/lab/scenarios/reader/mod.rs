@@ -98,7 +98,8 @@ fn roots(lab: &Lab) -> Roots {
     }
 }
 
-/// What differs. Limits of cgroups that use nothing are looked at now and then only, and what v1 keeps of the past too.
+/// What differs. Limits of cgroups that use nothing are read in their turn only, and what v1 keeps of the past too; v1's
+/// refusals likewise where nothing was granted.
 fn same(stays: &Snapshot, new: &Snapshot, all: bool) -> Result<(), String> {
     let paths = |snapshot: &Snapshot| -> Vec<String> {
         snapshot.cgroups.iter().map(|cgroup| cgroup.path.to_string()).collect()
@@ -143,9 +144,10 @@ fn is_used(hugetlb: &Hugetlb) -> bool {
 
 fn masked(stays: &Hugetlb, new: &Hugetlb) -> Hugetlb {
     let limits_known = (stays.limit, stays.reservation_limit) == (new.limit, new.reservation_limit);
+    let was_granted = new.limit.is_grant() || new.reservation_limit.is_grant();
     let failures = match new.failures {
         // What a limit refused that is not known is not looked for.
-        Failures::V1 { .. } if !limits_known => new.failures,
+        Failures::V1 { .. } if !limits_known || !was_granted => new.failures,
         _ => stays.failures,
     };
     Hugetlb {

@@ -1,57 +1,41 @@
-//! Reading what is in use, and nothing that can't be: down the tree by the sums.
+//! Usage and reservation of what is in use, and of nothing that can't be: down the tree by the sums.
 
 use std::mem;
 
-use super::round::Round;
+use super::poll::Poll;
 use super::tree::{Id, Tree};
 use crate::snapshot::Reading;
-use crate::sources::kernel_file::{Directory, Gone};
 use crate::units::{Bytes, PageSize};
 
-impl Round<'_> {
+impl Poll<'_> {
     /// Reads usage and reservation of everything that is in use, or may be.
     pub(super) fn read_in_use(&mut self) {
-        self.for_outermost(|round, id, size, at| round.visit(id, size, at));
+        for (id, size) in self.outermost() {
+            self.descend(id, size);
+        }
     }
 
     /// Reads one cgroup; if it is in use or was until now, also those below it.
-    fn visit(&mut self, id: Id, size: PageSize, at: &Directory) {
-        if self.visit_known(id, size, at).is_err() {
-            self.forget(id);
-        }
-    }
-
-    fn visit_known(&mut self, id: Id, size: PageSize, at: &Directory) -> Result<(), Gone> {
-        let Some(node) = self.tree.node_mut(id) else { return Ok(()) };
-        let Some(index) = node.index_of(size) else { return Ok(()) };
+    fn descend(&mut self, id: Id, size: PageSize) {
         // It is set again where this one or one below it is found in use.
-        let was_in_use = node.sizes.get_mut(index).is_some_and(|it| mem::take(&mut it.in_use));
-        if !self.read_use(id, index, at)? && !was_in_use {
-            return Ok(());
+        let state = self.tree.node_mut(id).and_then(|node| node.size(size));
+        let was_in_use = state.is_some_and(|(_, state)| mem::take(&mut state.in_use));
+        if !self.read_use(id, size) && !was_in_use {
+            return;
         }
         // One that has stopped says that those below have too, but what was last read of them is more.
-        self.read(id, index, self.beside_use(), at)?;
+        self.read(id, size, self.beside_use());
         let children = self.tree.children(id);
         let is_known = |child: &&Id| self.tree.node(**child).is_some_and(|it| it.is_in_use(size));
         let (known, others): (Vec<Id>, Vec<Id>) = children.iter().partition(is_known);
-        self.visit_all(known, size, at);
+        known.into_iter().for_each(|child| self.descend(child, size));
         if is_left_over(self.tree, id, &children, size) {
-            self.visit_all(others, size, at);
+            others.into_iter().for_each(|child| self.descend(child, size));
             if self.tree.left_out.contains_key(&id) && is_left_over(self.tree, id, &children, size)
             {
                 // It may be one that is left out.
                 self.tree.unlisted.insert(id);
             }
-        }
-        Ok(())
-    }
-
-    fn visit_all(&mut self, children: Vec<Id>, size: PageSize, at: &Directory) {
-        for child in children {
-            let Some(node) = self.tree.node(child) else { continue };
-            let below = at.below(node.name());
-            let below = if node.children.is_empty() { below } else { below.reopened() };
-            self.visit(child, size, &below);
         }
     }
 }
@@ -59,10 +43,9 @@ impl Round<'_> {
 /// Whether a cgroup has more or less than its children as they were last read. Both figures are sums over all below and
 /// never negative: where nothing is left over, those last read as zero are at zero.
 fn is_left_over(tree: &Tree, id: Id, children: &[Id], size: PageSize) -> bool {
-    let figures = |id| tree.node(id).and_then(|node| node.facts.of_size(size));
-    let Some(own) = figures(id) else { return true };
+    let Some(own) = tree.figures(id, size) else { return true };
     let mut sum = (Reading::Present(Bytes::ZERO), Reading::Present(Bytes::ZERO));
-    for child in children.iter().filter_map(|child| figures(*child)) {
+    for child in children.iter().filter_map(|child| tree.figures(*child, size)) {
         sum = (sum.0.plus(child.usage), sum.1.plus(child.reserved));
     }
     // Two failures are no proof of anything.
