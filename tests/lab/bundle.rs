@@ -171,11 +171,11 @@ fn config(program: &Path, cgroup: &str, limit: Option<u64>) -> Value {
         "noNewPrivileges": true,
     });
     let mounts = [bind("/usr", "/usr", false), bind(program, "/exporter", false)];
-    tenants(process, &mounts, cgroup, limit)
+    tenants(&process, &mounts, cgroup, limit)
 }
 
 /// The configuration of a tenant's container, on a read-only root.
-pub fn tenants(process: Value, mounts: &[Value], cgroup: &str, limit: Option<u64>) -> Value {
+pub fn tenants(process: &Value, mounts: &[Value], cgroup: &str, limit: Option<u64>) -> Value {
     let proc = json!({"destination": "/proc", "type": "proc", "source": "proc"});
     let mounts: Vec<&Value> = [&proc].into_iter().chain(mounts).collect();
     let limits = limit.map(|pages| json!({"pageSize": "2MB", "limit": pages << 21}));

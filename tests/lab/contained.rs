@@ -35,7 +35,7 @@ pub fn start<'a>(
     let postgres = runtime.suite.installation().program("postgres").expect("PostgreSQL");
     let mut words = vec![postgres.display().to_string()];
     words.extend(cluster.inner().flags(settings));
-    let config = tenants(process(&words), &mounts(cluster), place.cgroup, place.limit);
+    let config = tenants(&process(&words), &mounts(cluster), place.cgroup, place.limit);
     let bundle = Bundle::of(runtime, place.id, directory, &config);
     (Server::run_by(cluster, bundle.run()), bundle)
 }

@@ -41,8 +41,8 @@ impl<'a> Again<'a> {
             return None;
         }
         let of_it = living.iter().filter_map(|id| facts.history.living(id));
-        let of_it = of_it.filter_map(|living| Some((living.name()?, living)));
-        let living = of_it.filter(|((name, _), _)| **name == container.name).next_back();
+        let mut of_it = of_it.filter_map(|living| Some((living.name()?, living)));
+        let living = of_it.rfind(|((name, _), _)| **name == container.name);
         Some(Self {
             identity: pods::identity(&uid, Arc::clone(&container.name), facts.history),
             ended: container.attempt.saturating_add(u32::from(living.is_none())),
