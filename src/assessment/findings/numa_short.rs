@@ -13,7 +13,7 @@ pub(super) const RULE: Rule = Rule {
     severity: Severity::Warning,
     summary: "Containers bound to some NUMA nodes have mapped more than is free there.",
     foretells: "A reservation is counted against the whole node's pool and checked against a cpuset only when it is made: if the pages on the bound nodes run out, a touch is SIGBUS though the pool has free pages and no counter moves.",
-    evidence: "For each set of NUMA nodes that a container is bound to (`cpuset.mems.effective`): all that containers bound within that set have mapped and not yet touched, against the free pages on those nodes. The kernel keeps no reservation by node.",
+    evidence: "For each set of NUMA nodes that a container is bound to (`cpuset.mems.effective`): all that containers bound within that set have mapped and not yet touched, against the free pages on those nodes and the surplus pages that may still be made (`nr_overcommit_hugepages`). The kernel keeps no reservation by node.",
     false_alarms: "Memory policies (mbind, numactl) bind as well and are not seen. Pages used by others on these nodes may be freed in time.",
     remedy: "Put more of the pool on those nodes (`/sys/devices/system/node/node<N>/hugepages/hugepages-<size>/nr_hugepages`), or place fewer such pods there (memory manager, topology manager).",
     find,
@@ -35,10 +35,17 @@ struct Short<'a> {
     short: Bytes,
     to_come: Bytes,
     free: Bytes,
+    /// Surplus pages that the kernel may still make, wherever: of the nodes' ordinary memory, at the touch.
+    room: Bytes,
 }
 
 fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     for pool in facts.snapshot.pools.iter().filter(|pool| pool.nodes.len() > 1) {
+        let room = match pool.bytes(pool.overcommit_room()) {
+            Reading::Present(room) => room,
+            Reading::Absent => Bytes::ZERO,
+            Reading::Failed => continue,
+        };
         let all: Nodes = pool.nodes.iter().map(|part| part.node).collect();
         let bound = bound(facts, pool, &all);
         let sets: BTreeSet<&Nodes> = bound.iter().map(|container| &container.nodes).collect();
@@ -47,7 +54,8 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
             let to_come =
                 within.fold(0_u64, |sum, container| sum.saturating_add(container.to_come.0));
             let (to_come, free) = (Bytes(to_come), free_on(pool, nodes)?);
-            (to_come > free).then(|| Short { nodes, short: to_come.less(free), to_come, free })
+            let short = to_come.less(free).less(room);
+            (short > Bytes::ZERO).then_some(Short { nodes, short, to_come, free, room })
         });
         let short: Vec<Short<'_>> = short.collect();
         // One finding a size, the worst set: sets that contain each other are short of the same pages.
@@ -84,14 +92,16 @@ fn free_on(pool: &Pool, set: &Nodes) -> Option<Bytes> {
 }
 
 fn finding(pool: &Pool, worst: &Short<'_>) -> Finding {
-    let Short { nodes, short, to_come, free } = worst;
+    let Short { nodes, short, to_come, free, room } = worst;
+    let made =
+        if *room > Bytes::ZERO { format!(", {room} more may be made") } else { String::new() };
     let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
     let (nodes, page_size) = (names.join(","), pool.page_size);
     RULE.finding(
         Subject::Node,
         page_size,
         format!(
-            "Containers bound to NUMA node {nodes} have still to touch {to_come} of {page_size} pages, and {free} are free there: a touch will be SIGBUS."
+            "Containers bound to NUMA node {nodes} have still to touch {to_come} of {page_size} pages, and {free} are free there{made}: a touch will be SIGBUS."
         ),
         format!(
             "Move at least {} pages of {page_size} to node {nodes}.",
@@ -109,6 +119,11 @@ mod tests {
 
     /// Two nodes with so many free pages; two containers with 30 and 20 to touch, bound as told.
     fn node(free: [u64; 2], bound: [&[u32]; 2]) -> Node {
+        overcommitted(free, bound, Reading::Present(Pages(0)))
+    }
+
+    /// The same, where so many surplus pages may be made.
+    fn overcommitted(free: [u64; 2], bound: [&[u32]; 2], limit: Reading<Pages>) -> Node {
         let pages = |pages| Reading::Present(Pages(pages));
         let part = |(number, free)| NumaPool {
             node: NumaNode(number),
@@ -118,6 +133,7 @@ mod tests {
         };
         Node::new().pod(None).container("a", None, (40, 10)).container("b", None, (30, 10)).but(
             |snapshot| {
+                snapshot.pools[0].overcommit_limit = limit;
                 snapshot.pools[0].nodes = (0..).zip(free).map(part).collect();
                 for (cgroup, nodes) in snapshot.cgroups_mut()[2..].iter_mut().zip(bound) {
                     cgroup.memory_nodes =
@@ -141,6 +157,18 @@ mod tests {
         check([49, 400], [&[0], &[0]], Some(1));
         check([50, 0], [&[0], &[0]], None);
         check([0, 0], [&[0, 1], &[0, 1]], None);
+    }
+
+    #[test]
+    fn pages_that_may_be_made_are_counted_on() {
+        let short = |limit| {
+            let found = overcommitted([29, 400], [&[0], &[0]], limit).findings("numa-short");
+            found.first().map(|finding| finding.figures[0].value / (2 << 20))
+        };
+        assert_eq!(short(Reading::Absent), Some(21));
+        assert_eq!(short(Reading::Present(Pages(20))), Some(1));
+        assert_eq!(short(Reading::Present(Pages(21))), None);
+        assert_eq!(short(Reading::Failed), None, "nobody knows");
     }
 
     #[test]

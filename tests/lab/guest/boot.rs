@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use hugetlb_exporter::host::tied;
 use super::initramfs::Initramfs;
 use super::kernel;
 use super::line::{Line, TASK, Task};
-use super::{EVIDENCE, Guest};
+use super::{EVIDENCE, Guest, init};
 use crate::evidence;
 use crate::harness::agent;
 use crate::machine::on_path;
@@ -20,8 +21,8 @@ use crate::machine::on_path;
 /// Programs of this machine that a guest has too, each in /bin: what starts tenants and agents, and busybox for the rest.
 const PROGRAMS: [&str; 3] = ["sh", "setpriv", "busybox"];
 
-/// A guest is up after so much, and has ended after so much for each scenario.
-const BOOT: Duration = Duration::from_secs(120);
+/// A guest that says nothing for so long is stuck: longer than it takes to boot, and than a scenario may take.
+const SILENCE: Duration = init::PATIENCE.saturating_add(Duration::from_secs(60));
 
 /// So much of a console is shown.
 const SHOWN: usize = 60;
@@ -46,23 +47,23 @@ pub fn run(guest: &Guest, scenarios: &[String]) -> Outcomes {
     fs::write(directory.join("initramfs"), initramfs(guest, scenarios)).expect("an initramfs");
     let mut running = Running(start(guest, &directory));
     let port = BufReader::new(running.0.stdout.take().expect("its second serial port"));
-    let said = thread::spawn(|| port.lines().map_while(Result::ok).collect::<Vec<String>>());
+    let (said, heard) = mpsc::channel();
+    thread::spawn(move || port.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
     let began = Instant::now();
-    let patience = BOOT + super::init::PATIENCE * u32::try_from(scenarios.len()).expect("few");
-    let mut end = "";
-    while running.0.try_wait().expect("its state").is_none() {
-        if began.elapsed() > patience {
-            end = "; it took too long";
-            break;
+    let mut lines = Vec::new();
+    let end = loop {
+        match heard.recv_timeout(SILENCE) {
+            Ok(text) => lines.extend(Line::parse(&text)),
+            Err(RecvTimeoutError::Disconnected) => break "the guest ended before it".to_owned(),
+            Err(RecvTimeoutError::Timeout) => {
+                break format!("the guest has said nothing for {} s", SILENCE.as_secs());
+            }
         }
-        thread::park_timeout(Duration::from_millis(50));
-    }
+    };
     drop(running);
-    let said = said.join().expect("what it said");
-    let lines: Vec<Line> = said.iter().filter_map(|text| Line::parse(text)).collect();
     note(guest, &lines, began.elapsed());
     let [complaints, console] = ["qemu", "console"].map(|name| last_of(&directory.join(name)));
-    let cut = || format!("the guest ended before it{end}: {complaints}\n{console}");
+    let cut = || format!("{end}: {complaints}\n{console}");
     scenarios.iter().map(|name| (name.clone(), outcome(name, &lines, cut))).collect()
 }
 
@@ -109,6 +110,7 @@ fn initramfs(guest: &Guest, scenarios: &[String]) -> Vec<u8> {
         scenarios: scenarios.to_vec(),
         cgroup_options: guest.shape.accounting.then(|| "memory_hugetlb_accounting".to_owned()),
         agent: agent.to_owned(),
+        is_long: evidence::is_long(),
     };
     initramfs.text(TASK, &serde_json::to_string(&task).expect("a task as JSON"));
     initramfs.archive()

@@ -21,7 +21,7 @@ use crate::harness::mounts::mount_at;
 use crate::machine::{self, Phase};
 
 /// No scenario takes longer.
-pub const PATIENCE: Duration = Duration::from_secs(150);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// What cgroups in a guest have beside hugetlb.
 pub const CONTROLLERS: &str = "+hugetlb +memory +cpuset +pids";
@@ -55,12 +55,14 @@ pub fn run() -> ExitCode {
 }
 
 fn run_all() -> io::Result<()> {
-    let task: Task = serde_json::from_str(&fs::read_to_string(TASK)?)?;
+    let task = Task::read()?;
     set_up(&task)?;
     Line::Up { release: uname()?.release().display().to_string() }.send()?;
-    for scenario in task.scenarios {
+    for scenario in task.scenarios.clone() {
         Line::Begun { scenario: scenario.clone() }.send()?;
-        let failure = watch(&scenario, &task.agent)?;
+        let began = Instant::now();
+        let failure = watch(&scenario, &task)?;
+        eprintln!("{scenario} took {:.1} s", began.elapsed().as_secs_f64());
         Line::Over { scenario, failure }.send()?;
         clean_up();
     }
@@ -88,12 +90,13 @@ fn set_up(task: &Task) -> io::Result<()> {
 }
 
 /// Runs a scenario in a process of its own, and returns what is wrong, if anything is.
-fn watch(name: &str, agent: &str) -> io::Result<Option<String>> {
+fn watch(name: &str, task: &Task) -> io::Result<Option<String>> {
     let mut child = Command::new("/proc/self/exe")
         .env(MARK, name)
         .env("PATH", "/bin")
-        .env("HUGETLB_EXPORTER_BINARY", agent)
-        .env("CARGO_BIN_EXE_hugetlb-exporter", agent)
+        .env("HUGETLB_LAB", if task.is_long { "long" } else { "require" })
+        .env("HUGETLB_EXPORTER_BINARY", &task.agent)
+        .env("CARGO_BIN_EXE_hugetlb-exporter", &task.agent)
         .stderr(Stdio::piped())
         .spawn()?;
     let said = said_by(&mut child);

@@ -1,6 +1,6 @@
 //! What this program tells itself across the border of a guest: the task on the way in, lines on the way out.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 
 use nix::sys::termios::tcdrain;
@@ -21,6 +21,15 @@ pub struct Task {
     pub cgroup_options: Option<String>,
     /// Where the agent is.
     pub agent: String,
+    /// Whether scenarios may take their time.
+    pub is_long: bool,
+}
+
+impl Task {
+    /// What this guest is to do.
+    pub fn read() -> io::Result<Self> {
+        Ok(serde_json::from_str(&fs::read_to_string(TASK)?)?)
+    }
 }
 
 /// What has happened inside.

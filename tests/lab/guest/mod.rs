@@ -28,6 +28,7 @@ pub use init::{is_inside, run as run_inside};
 pub use trials::{are_asked_for_alone, trials};
 
 use crate::evidence::Section;
+use crate::machine::POOL_PAGES;
 use crate::scenarios::Named;
 use shape::Shape;
 
@@ -61,23 +62,38 @@ struct Guest {
 /// Every guest.
 fn all() -> Vec<Guest> {
     let usual = Shape::default();
-    let mut guests = vec![Guest {
-        name: "trixie",
-        suite: "trixie",
-        shape: Shape { nodes: 2, accounting: true, ..usual },
-        when: When::Always,
-        scenarios: [scenarios::EVERYWHERE, scenarios::memory::SHORT].concat(),
-    }];
-    // Before Linux 6.14 memory is asked first, and later the limit of huge pages.
-    let memory = [("trixie-memory", "trixie"), ("sid-memory", "sid")];
-    guests.extend(memory.map(|(name, suite)| Guest {
+    let accounting = Shape { accounting: true, ..usual };
+    let numa = |nodes| Shape { nodes, processors: nodes, ..usual };
+    let numa_at_length = [scenarios::NUMA, scenarios::AT_RANDOM].concat();
+    let gigantic = Shape { memory: 6144, pools: &[("2M", POOL_PAGES), ("1G", 2)], ..usual };
+    let guest = |name, suite, shape, more: &[Named]| Guest {
         name,
         suite,
-        shape: Shape { accounting: true, ..usual },
+        shape,
         when: When::Long,
+        scenarios: [&scenarios::everywhere(), more].concat(),
+    };
+    // Before Linux 6.14 memory is asked first, and later the limit of huge pages.
+    let memory = |name, suite| Guest {
         scenarios: [scenarios::memory::SHORT, scenarios::memory::WHOLE].concat(),
-    }));
-    guests
+        ..guest(name, suite, accounting, &[])
+    };
+    let always = [scenarios::NUMA, scenarios::memory::SHORT].concat();
+    vec![
+        Guest {
+            when: When::Always,
+            ..guest("trixie", "trixie", Shape { nodes: 2, ..accounting }, &always)
+        },
+        guest("trixie_plain", "trixie", usual, &[]),
+        guest("trixie_four_nodes", "trixie", numa(4), &numa_at_length),
+        guest("trixie_1gi", "trixie", gigantic, scenarios::GIGANTIC),
+        guest("sid", "sid", Shape { nodes: 2, ..accounting }, &numa_at_length),
+        guest("sid_plain", "sid", gigantic, scenarios::GIGANTIC),
+        memory("trixie-memory", "trixie"),
+        memory("sid-memory", "sid"),
+        guest("bookworm", "bookworm", numa(2), scenarios::NUMA),
+        guest("bullseye", "bullseye", numa(2), scenarios::NUMA),
+    ]
 }
 
 /// The scenario of that name, in whatever guest it is.
