@@ -22,9 +22,11 @@ from chart_variants import (
     asks_for,
     dashboards,
     in_order,
+    may_write,
     own_runbooks,
     pods_of,
     rules,
+    sees,
     selectors,
     selects,
     service_endpoint,
@@ -60,6 +62,22 @@ def node_name(variant):
 def first_mount(variant):
     return variant.directories()[0][1]
 
+
+def guard(variant):
+    return variant.container("guard")
+
+
+# User 0 and nothing else of root.
+GUARDED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "privileged": False,
+    "readOnlyRootFilesystem": True,
+    "runAsUser": 0,
+    "runAsGroup": 0,
+    "runAsNonRoot": False,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
 
 # Variant, what must hold, the check, a change after which it must not hold.
 CHECKS = [
@@ -194,6 +212,67 @@ CHECKS = [
     ("scratch-probe", "the kubelet would take it",
      lambda v: context(v)["privileged"] and context(v)["allowPrivilegeEscalation"] and user_is(v, 0),
      put(context, "allowPrivilegeEscalation", False)),
+    ("guard", "the guard is user 0 without a capability, and no value gives it one",
+     lambda v: guard(v)["securityContext"] == GUARDED,
+     put(lambda v: guard(v)["securityContext"]["capabilities"], "add", ["SYS_ADMIN"])),
+    ("guard", "it does what the values say",
+     lambda v: guard(v)["args"][:6]
+     == ["guard", "--guard.refuse=all", "--guard.rescue=on", "--guard.rescue-bound=off",
+         "--guard.exclude-namespace=kube-system,ingress", "--guard.dry-run"],
+     lambda v: guard(v)["args"].remove("--guard.dry-run")),
+    ("guard", "it writes the cgroups of pods and its own state, and no more of the node",
+     lambda v: may_write(v, "guard") == ["/sys/fs/cgroup/kubepods.slice", "/run/hugetlb-guard"]
+     and all(mount["mountPropagation"] == "None" for _, mount in v.directories("guard")),
+     put(lambda v: v.volume("guard-kubepods")["hostPath"], "path", "/sys/fs/cgroup")),
+    ("guard", "a directory of cgroups that is not there is not made",
+     lambda v: v.volume("guard-kubepods")["hostPath"]["type"] == "Directory",
+     put(lambda v: v.volume("guard-kubepods")["hostPath"], "type", "DirectoryOrCreate")),
+    ("guard", "besides it sees the names of pods",
+     lambda v: [path for path, _ in v.directories("guard")]
+     == ["/var/log/pods", "/sys/fs/cgroup/kubepods.slice", "/run/hugetlb-guard"],
+     lambda v: guard(v)["volumeMounts"].pop()),
+    ("guard", "the exporter beside it stays what it is",
+     lambda v: v.pod()["securityContext"] == VARIANTS["default"].pod()["securityContext"]
+     and context(v) == context(VARIANTS["default"]) and all_read_only(v),
+     put(context, "runAsUser", 0)),
+    ("guard", "the exporter reads its report and can't write it",
+     lambda v: sees(v, "guard-report") == ["hugetlb-exporter", "guard"]
+     and [mount["readOnly"] for mount in v.container()["volumeMounts"] if mount["name"] == "guard-report"] == [True]
+     and "--collector.guard=/guard" in v.container()["args"],
+     lambda v: v.container()["volumeMounts"].pop()),
+    ("guard", "the token is the exporter's alone",
+     lambda v: v.pod()["automountServiceAccountToken"] is False and sees(v, "token") == ["hugetlb-exporter"],
+     put(Variant.pod, "automountServiceAccountToken", True)),
+    ("guard", "no process of the node is seen", lambda v: v.pod()["hostPID"] is False, put(Variant.pod, "hostPID", True)),
+    ("guard", "nobody asks for huge pages", lambda v: not any("hugepages" in name for name in asks_for(v)),
+     put(lambda v: guard(v)["resources"]["limits"], "hugepages-2Mi", "2Mi")),
+    ("guard", "it opens no port and is asked nothing",
+     lambda v: not {"ports", "livenessProbe", "readinessProbe"} & guard(v).keys(),
+     put(guard, "ports", [{"containerPort": 1}])),
+    ("guard", "its constraints allow user 0 and nothing else",
+     lambda v: v.one("SecurityContextConstraints")["runAsUser"] == {"type": "RunAsAny"}
+     and not v.one("SecurityContextConstraints")["allowPrivilegedContainer"]
+     and v.one("SecurityContextConstraints")["allowedCapabilities"] == [],
+     put(lambda v: v.one("SecurityContextConstraints"), "allowedCapabilities", ["SYS_ADMIN"])),
+    ("guard-v1", "without being told, it refuses the ungranted and rescues nobody",
+     lambda v: guard(v)["args"][1:5]
+     == ["--guard.refuse=ungranted", "--guard.rescue=off", "--guard.rescue-bound=on",
+         "--guard.exclude-namespace=kube-system"] and "--guard.dry-run" not in guard(v)["args"],
+     lambda v: guard(v)["args"].append("--guard.dry-run")),
+    ("guard-v1", "it writes the cgroups of pods, never a hierarchy's root",
+     lambda v: may_write(v, "guard") == ["/sys/fs/cgroup/hugetlb/kubepods", "/run/hugetlb-guard"],
+     put(lambda v: v.volume("guard-kubepods")["hostPath"], "path", "/sys/fs/cgroup/hugetlb")),
+    ("guard-v1", "without kubelet there is no token", lambda v: sees(v, "token") == [],
+     lambda v: guard(v)["volumeMounts"].append({"name": "token"})),
+    ("guard-undo", "what it wrote is undone before the exporter starts, and nothing guards",
+     lambda v: v.pod()["initContainers"][0]["args"] == ["guard", "--undo"]
+     and v.container("guard-undo")["securityContext"] == GUARDED
+     and may_write(v, "guard-undo") == ["/sys/fs/cgroup/kubepods.slice", "/run/hugetlb-guard"]
+     and [found["name"] for found in v.pod()["containers"]] == ["hugetlb-exporter"]
+     and not any("guard" in word for word in v.container()["args"]),
+     lambda v: v.pod()["containers"].append({"name": "guard"})),
+    ("default", "there is one container", lambda v: [found["name"] for found in v.containers()] == ["hugetlb-exporter"],
+     lambda v: v.pod()["containers"].append({"name": "guard"})),
     ("v1-host", "each hierarchy is mounted for itself, where it is looked for",
      lambda v: [mount["mountPath"] for _, mount in v.directories()][:2]
      == ["/host/sys/fs/cgroup/hugetlb", "/host/sys/fs/cgroup/cpuset"] and all_read_only(v),
@@ -287,8 +366,8 @@ def check_flags(failures):
         return f'"{word.removeprefix("--")}"' in source
 
     for name, variant in VARIANTS.items():
-        words = [word.split("=")[0] for word in variant.container()["args"]]
-        words += [found["name"] for found in variant.container()["env"]]
+        words = [word.split("=")[0] for found in variant.containers() for word in found["args"]]
+        words += [variable["name"] for found in variant.containers() for variable in found["env"]]
         ours = [word for word in words if word.startswith(("--", "HUGETLB_EXPORTER_"))]
         failures += [f"{name}: the exporter has no {word}" for word in ours if not known(word)]
     if known("--no.such-flag"):

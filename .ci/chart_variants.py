@@ -35,15 +35,25 @@ class Variant:
     def pod(self):
         return self.one("DaemonSet")["spec"]["template"]["spec"]
 
-    def container(self):
-        (found,) = self.pod()["containers"]
+    def containers(self):
+        """All containers of the pods, those that run before the others too."""
+        return self.pod()["containers"] + self.pod().get("initContainers", [])
+
+    def container(self, name="hugetlb-exporter"):
+        (found,) = [found for found in self.containers() if found["name"] == name]
         return found
 
-    def directories(self):
-        """Where each directory of the node is mounted: (path on the node, mount)."""
-        mounts = {mount["name"]: mount for mount in self.container()["volumeMounts"]}
+    def directories(self, name="hugetlb-exporter"):
+        """Where each directory of the node is mounted in a container: (path on the node, mount)."""
+        mounts = {mount["name"]: mount for mount in self.container(name)["volumeMounts"]}
         volumes = [volume for volume in self.pod()["volumes"] if "hostPath" in volume]
-        return [(volume["hostPath"]["path"], mounts[volume["name"]]) for volume in volumes]
+        return [
+            (volume["hostPath"]["path"], mounts[volume["name"]]) for volume in volumes if volume["name"] in mounts
+        ]
+
+    def volume(self, name):
+        (found,) = [found for found in self.pod()["volumes"] if found["name"] == name]
+        return found
 
     def endpoint(self):
         (found,) = self.one("PodMonitor")["spec"]["podMetricsEndpoints"]
@@ -75,13 +85,25 @@ def all_read_only(variant):
     )
 
 
+def may_write(variant, name):
+    """The node's directories that a container may write."""
+    return [path for path, mount in variant.directories(name) if not mount.get("readOnly")]
+
+
+def sees(variant, volume):
+    """The containers that have that volume."""
+    return [
+        found["name"]
+        for found in variant.containers()
+        if any(mount["name"] == volume for mount in found["volumeMounts"])
+    ]
+
+
 def asks_for(variant):
     """Every resource that any container asks for or is limited to."""
-    pod = variant.pod()
-    containers = pod["containers"] + pod.get("initContainers", [])
     return {
         name
-        for container in containers
+        for container in variant.containers()
         for part in container["resources"].values()
         for name in part
     }

@@ -6,6 +6,7 @@
 
 mod assessor;
 mod changes;
+mod guard;
 mod kubelet;
 mod look;
 mod mappings;
@@ -27,6 +28,7 @@ use tokio::task::JoinHandle;
 use crate::config::Config;
 use crate::sources::Reader;
 use crate::web::{ServeError, Server, Site, WebConfig, WebConfigError};
+use guard::GuardSlot;
 use kubelet::KubeletSlot;
 pub use look::{Looking, look};
 use mappings::MappingSlot;
@@ -127,10 +129,12 @@ async fn serve(
         KubeletSlot::start(config.kubelet)
     );
     let mappings = config.mappings.map(|every| MappingSlot::start(config.roots.clone(), every));
+    let guard = config.guard.map(|file| GuardSlot::start(file, config.roots.proc.clone()));
     let slots = Slots {
         names: names?,
         kubelet: kubelet?,
         mappings: mappings.transpose()?,
+        guard: guard.transpose()?,
         probe,
         web_config,
     };

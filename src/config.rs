@@ -43,6 +43,8 @@ pub struct Config {
     pub kubelet: Option<KubeletConfig>,
     /// How often to look at what processes have mapped; nothing where it is not looked for.
     pub mappings: Option<Interval>,
+    /// Where the guard leaves its report; nothing where there is no guard.
+    pub guard: Option<PathBuf>,
     /// How to probe; nothing where it is not to be done.
     pub probe: Option<ProbeConfig>,
 }

@@ -107,13 +107,14 @@ impl Assessor {
 /// different, so most of it is the same in memory.
 fn are_same(before: &Snapshot, now: &Snapshot) -> bool {
     let Snapshot { taken: _, pools, memory, hierarchy, cgroups, own, .. } = before;
-    let Snapshot { names, declared, mappings, probes, sources, accounting, .. } = before;
+    let Snapshot { names, declared, mappings, guard, probes, sources, accounting, .. } = before;
     (pools, memory, hierarchy, own) == (&now.pools, &now.memory, &now.hierarchy, &now.own)
         && *accounting == now.accounting
         && (names, sources) == (&now.names, &now.sources)
         && Arc::ptr_eq(cgroups, &now.cgroups)
         && are_one(declared.as_ref(), now.declared.as_ref())
         && are_one(mappings.as_ref(), now.mappings.as_ref())
+        && are_one(guard.as_ref(), now.guard.as_ref())
         && are_one(probes.as_ref(), now.probes.as_ref())
 }
 

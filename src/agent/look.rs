@@ -1,6 +1,7 @@
 //! A report's look at the node: once more, without the loop.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -12,7 +13,8 @@ use crate::history::{History, Retention};
 use crate::incidents::Incidents;
 use crate::snapshot::{Health, Reading, Taken};
 use crate::sources::{
-    Aside, Endpoint, Found, Lister, LogDirectory, Named, Names, Reader, Roots, scan_mappings,
+    Aside, Endpoint, Found, Lister, LogDirectory, Named, Names, Reader, Reported, Roots,
+    read_guard, scan_mappings,
 };
 use crate::view::{Poll, View};
 
@@ -35,6 +37,8 @@ pub struct Looking {
     pub kubelet: Option<Endpoint>,
     /// Whether to look at what processes have mapped.
     pub at_mappings: bool,
+    /// Where the guard leaves its report, if it is to be read.
+    pub guard: Option<PathBuf>,
     /// Who lists the log directories.
     pub lister: Lister,
     /// The time between the two looks.
@@ -50,6 +54,7 @@ impl Looking {
             thresholds: Thresholds::default(),
             kubelet: None,
             at_mappings: false,
+            guard: None,
             lister: Lister::Here,
             apart: Duration::ZERO,
         }
@@ -78,6 +83,13 @@ fn look_aside(roots: &Roots, lister: Lister, at_mappings: bool) -> Aside {
         pending.wait().unwrap_or_else(unknown)
     });
     Aside { names: Names::of(roots, &named), mappings, ..Aside::default() }
+}
+
+/// The guard's report, as far as it comes in time.
+fn look_at_guard(directory: PathBuf, roots: &Roots) -> Reported {
+    let proc = roots.proc.clone();
+    let pending = Pending::start("guard", NAMES, move || read_guard(&directory, &proc, None));
+    pending.wait().unwrap_or_else(|why| Reported { guard: None, health: Health::Down(why) })
 }
 
 /// Something that is looked for on a thread of its own, which is left behind where it is stuck.
@@ -111,8 +123,9 @@ impl<T: Send + 'static> Pending<T> {
 /// who hangs is found by what has changed since the look before. Waits a moment for names, and holds nothing back for want of
 /// one.
 pub fn look(looking: Looking) -> View {
-    let Looking { node, roots, thresholds, kubelet, at_mappings, lister, apart } = looking;
+    let Looking { node, roots, thresholds, kubelet, at_mappings, guard, lister, apart } = looking;
     let mut aside = look_aside(&roots, lister, at_mappings);
+    aside.guard = guard.map(|directory| look_at_guard(directory, &roots));
     if let Some(endpoint) = kubelet {
         kubelet::ask_once(endpoint).add_to(&mut aside);
     }

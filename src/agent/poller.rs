@@ -16,6 +16,7 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::sync::{oneshot, watch};
 
 use super::assessor::Assessor;
+use super::guard::GuardSlot;
 use super::kubelet::KubeletSlot;
 use super::mappings::MappingSlot;
 use super::names::NameSlot;
@@ -67,6 +68,7 @@ pub(super) struct Slots {
     pub(super) names: NameSlot,
     pub(super) kubelet: Option<KubeletSlot>,
     pub(super) mappings: Option<MappingSlot>,
+    pub(super) guard: Option<GuardSlot>,
     pub(super) probe: Option<ProbeSlot>,
     /// Why the newest web configuration is not in force, if it is not; nothing where there is no file of it.
     pub(super) web_config: Option<watch::Receiver<Option<String>>>,
@@ -123,6 +125,7 @@ impl Slots {
         let mut aside = Aside {
             names: self.names.newest(),
             mappings: self.mappings.as_ref().and_then(MappingSlot::newest),
+            guard: self.guard.as_ref().map(GuardSlot::newest),
             probes: self.probe.as_ref().map(ProbeSlot::newest),
             web_config,
             ..Aside::default()

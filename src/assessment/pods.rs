@@ -29,6 +29,7 @@ pub(super) fn states(
             let (tally, grant) = history.pod(&cgroup.path, page_size).unzip();
             TenantSize {
                 outlook: ledger.outlook(index, page_size),
+                guarding: snapshot.guarding(cgroup, hugetlb),
                 grant: grant.unwrap_or_default(),
                 ..TenantSize::of_cgroup(hugetlb, tally)
             }

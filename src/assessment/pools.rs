@@ -135,7 +135,12 @@ impl Sums {
                     if is_gone(snapshot, history, cgroup, &pod.uid) {
                         sums.spoken_for = sums.spoken_for.plus(held(hugetlb));
                     } else {
-                        sums.promise(hugetlb, outside.get(&pod.uid).copied().unwrap_or_default());
+                        let granted = snapshot.guarding(cgroup, hugetlb).granted(hugetlb.limit);
+                        sums.promise(
+                            hugetlb,
+                            granted,
+                            outside.get(&pod.uid).copied().unwrap_or_default(),
+                        );
                     }
                     if is_tier(cgroup.parent) {
                         sums.pods = sums.pods.plus(hugetlb.usage);
@@ -154,9 +159,9 @@ impl Sums {
     }
 
     /// Adds what a pod was granted and holds; `outside` its cgroup its containers hold some of it.
-    fn promise(&mut self, hugetlb: &Hugetlb, outside: Bytes) {
+    fn promise(&mut self, hugetlb: &Hugetlb, granted: Reading<Limit>, outside: Bytes) {
         let held = held(hugetlb);
-        let limit = match hugetlb.limit {
+        let limit = match granted {
             Reading::Present(Limit::At(limit)) => Reading::Present(limit),
             Reading::Failed => Reading::Failed,
             Reading::Present(Limit::Unlimited) | Reading::Absent => Reading::Absent,

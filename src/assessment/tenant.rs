@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::Outlook;
 use crate::history::{Fault, Grant, Refusals, RefusedEnds, Tally};
-use crate::snapshot::{Hugetlb, Limit, NumaUsage, Reading};
+use crate::snapshot::{Guarding, Hugetlb, Limit, NumaUsage, Reading};
 use crate::units::{Bytes, PageSize};
 
 /// A tenant's figures for one page size.
@@ -40,6 +40,8 @@ pub struct TenantSize {
     pub refused_ends: Option<Box<RefusedEnds>>,
     /// What is to be expected; of a container with several instances, of all.
     pub outlook: Outlook,
+    /// What the guard makes of its limits; of a container, the newest instance's.
+    pub guarding: Guarding,
     /// What became of the grant; of a container, the newest instance's.
     pub grant: Grant,
 }
@@ -68,6 +70,7 @@ impl TenantSize {
             peak_reserved: tally.map(|tally| tally.peak_reserved).unwrap_or_default(),
             refused_ends: tally.and_then(|tally| tally.refused_ends).map(Box::new),
             outlook: Outlook::default(),
+            guarding: Guarding::default(),
             grant: Grant::default(),
         }
     }
@@ -90,6 +93,7 @@ impl TenantSize {
             peak_reserved: tally.peak_reserved,
             refused_ends: tally.refused_ends.map(Box::new),
             outlook: Outlook::default(),
+            guarding: Guarding::default(),
             grant: Grant::default(),
         }
     }
@@ -105,6 +109,11 @@ impl TenantSize {
             last_failure: None,
             ..self
         }
+    }
+
+    /// The fault limit that was granted: its own, or the one before the guard raised it.
+    pub fn granted(&self) -> Reading<Limit> {
+        self.guarding.granted(self.limit)
     }
 
     /// The most it can use as things are: what it uses and what is left to it.

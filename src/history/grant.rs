@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use crate::snapshot::{Hugetlb, Reading};
+use crate::snapshot::{Guarding, Hugetlb, Reading};
 use crate::units::Bytes;
+
+/// The guard's word of a limit that it raised comes no later than that after its write.
+const LATE: Duration = Duration::from_secs(10);
 
 /// How much of a grant lies idle, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,12 +18,26 @@ pub struct Grant {
     /// The highest finite limit that was seen, where it is lower now.
     pub dropped_from: Option<Bytes>,
     highest: Option<Bytes>,
+    /// When it last rose, and from where, unless it has fallen since.
+    rose: Option<(Duration, Option<Bytes>)>,
 }
 
 impl Grant {
-    /// Takes in a cgroup's figures.
-    pub(super) fn take_in(&mut self, hugetlb: &Hugetlb, now: Duration) {
-        let limit = hugetlb.limit.finite();
+    /// Takes in a cgroup's figures. What the guard raises a limit to was granted by nobody.
+    pub(super) fn take_in(&mut self, hugetlb: &Hugetlb, guarding: Guarding, now: Duration) {
+        let limit = guarding.granted(hugetlb.limit).finite();
+        let is_new = |rose: &(Duration, _)| now.saturating_sub(rose.0) < LATE;
+        if guarding.rescued_from.is_some()
+            && self.highest == hugetlb.limit.finite()
+            && let Some((_, before)) = self.rose.filter(is_new)
+        {
+            self.highest = before;
+        }
+        if limit > self.highest {
+            self.rose = Some((now, self.highest));
+        } else if limit < self.highest {
+            self.rose = None;
+        }
         self.highest = self.highest.max(limit);
         self.dropped_from =
             self.highest.filter(|highest| limit.is_some_and(|limit| limit < *highest));
@@ -65,7 +82,7 @@ mod tests {
             (5, 49, None, Some(5)),
             (6, 0, Some(6), Some(5)),
         ] {
-            grant.take_in(&figures(100, held), at(seconds));
+            grant.take_in(&figures(100, held), Guarding::default(), at(seconds));
             let got = (grant.unused_since, grant.half_unused_since);
             assert_eq!(got, (unused.map(at), half.map(at)), "second {seconds}");
         }
@@ -74,17 +91,18 @@ mod tests {
     #[test]
     fn what_can_not_be_read_is_not_idle() {
         let mut grant = Grant::default();
-        grant.take_in(&figures(100, 0), at(1));
-        grant.take_in(&Hugetlb { usage: Reading::Failed, ..figures(100, 0) }, at(2));
+        grant.take_in(&figures(100, 0), Guarding::default(), at(1));
+        let failed = Hugetlb { usage: Reading::Failed, ..figures(100, 0) };
+        grant.take_in(&failed, Guarding::default(), at(2));
         assert_eq!(grant.unused_since, None);
     }
 
     #[test]
     fn a_limit_that_fell_is_remembered_until_it_is_back() {
         let mut grant = Grant::default();
-        grant.take_in(&hugetlb(0, 0), at(0));
+        grant.take_in(&hugetlb(0, 0), Guarding::default(), at(0));
         let drops = [100, 60, 0, 100, 120].map(|limit| {
-            grant.take_in(&figures(limit, 0), at(1));
+            grant.take_in(&figures(limit, 0), Guarding::default(), at(1));
             grant.dropped_from.map(|bytes| bytes.0)
         });
         assert_eq!(
@@ -92,5 +110,25 @@ mod tests {
             [None, Some(100), Some(100), None, None],
             "unlimited is no limit to fall from"
         );
+    }
+
+    #[test]
+    fn what_the_guard_raises_a_limit_to_is_no_grant() {
+        let rescued = |from| Guarding { rescued_from: Some(Bytes(from)), ..Guarding::default() };
+        let drops = |polls: &[(u64, Guarding)]| {
+            let mut grant = Grant::default();
+            for (limit, guarding) in polls {
+                grant.take_in(&figures(*limit, 0), *guarding, at(1));
+            }
+            grant.dropped_from.map(|bytes| bytes.0)
+        };
+        let none = Guarding::default();
+        assert_eq!(drops(&[(100, none), (280, rescued(100)), (100, none)]), None);
+        // Its word comes a poll later than its write.
+        assert_eq!(drops(&[(100, none), (280, none), (280, rescued(100)), (100, none)]), None);
+        assert_eq!(drops(&[(280, none), (280, rescued(100))]), None, "at the first look");
+        // The kubelet's resize wrote 0, and the guard what is reserved.
+        assert_eq!(drops(&[(140, none), (0, none), (140, none), (140, rescued(0))]), Some(140));
+        assert_eq!(drops(&[(140, none), (0, none), (90, rescued(0))]), Some(140));
     }
 }

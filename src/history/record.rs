@@ -9,7 +9,7 @@ use super::loops::RefusedEnds;
 use super::refusals::{Figures, Now, Watch};
 use super::{ContainerKey, Grant, Presence, Seen, Tally};
 use crate::identity::{ContainerId, Owner, PodUid, QosClass};
-use crate::snapshot::{Cgroup, Failures, Hugetlb, Snapshot};
+use crate::snapshot::{Cgroup, Failures, Guarding, Hugetlb, Snapshot};
 use crate::units::{Bytes, PageSize};
 
 #[derive(Debug)]
@@ -126,7 +126,8 @@ impl See<'_> {
                 is_pod: matches!(&*self.cgroup.owner, Owner::Pod(_)),
             };
             if let Some(record) = record {
-                new.add(hugetlb.page_size, record.take_in(&figures, now));
+                let guarding = self.snapshot.guarding(self.cgroup, hugetlb);
+                new.add(hugetlb.page_size, record.take_in(&figures, guarding, now));
             }
         }
         new
@@ -134,10 +135,10 @@ impl See<'_> {
 }
 
 impl Record {
-    fn take_in(&mut self, figures: &Figures<'_>, now: Now) -> u64 {
+    fn take_in(&mut self, figures: &Figures<'_>, guarding: Guarding, now: Now) -> u64 {
         let new = self.watch.take_in(figures, now);
         let hugetlb = figures.hugetlb;
-        self.grant.take_in(hugetlb, now.since_start);
+        self.grant.take_in(hugetlb, guarding, now.since_start);
         let peak = hugetlb.max_usage.present().into_iter().chain(hugetlb.usage.present()).max();
         self.peak = self.peak.max(peak.unwrap_or_default());
         self.peak_reserved = self.peak_reserved.max(hugetlb.reserved.present().unwrap_or_default());

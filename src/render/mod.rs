@@ -4,6 +4,7 @@
 mod columns;
 mod figures;
 pub mod findings;
+mod guard;
 pub mod metrics;
 pub mod page;
 pub mod report;

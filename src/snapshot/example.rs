@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::guard::{Entry, Mode, Policy, Refuse, Report};
 use super::{
     Cgroup, CgroupVersion, Failures, Hugetlb, Limit, Memory, MemoryAccounting, OwnCgroup, Pool,
     Reading, Snapshot, Taken,
@@ -33,6 +34,7 @@ pub fn node(since_start: Duration) -> Snapshot {
         names: Arc::new(NameIndex::default()),
         declared: None,
         mappings: None,
+        guard: None,
         probes: None,
         sources: Vec::new(),
     }
@@ -66,6 +68,25 @@ pub fn hugetlb(bytes: u64, failures: u64) -> Hugetlb {
         },
         max_usage: Reading::Absent,
         numa_usage: Reading::Absent,
+    }
+}
+
+/// The report of a guard that refuses and rescues.
+pub fn report(entries: Vec<Entry>) -> Report {
+    Report {
+        mode: Mode::Enforce,
+        policy: Policy {
+            refuse: Refuse::Ungranted,
+            rescue: true,
+            rescue_bound: true,
+            excluded_namespaces: ["kube-system".to_owned()].into(),
+        },
+        paused: false,
+        started: 1,
+        trouble: None,
+        entries,
+        left_out: 0,
+        writes: Vec::new(),
     }
 }
 

@@ -9,6 +9,7 @@ mod declared;
 pub mod example;
 #[allow(dead_code, reason = "the guard and the source that reads its report are being built on it")]
 pub mod guard;
+mod guarded;
 mod mapping;
 mod memory;
 mod pool;
@@ -25,6 +26,7 @@ pub use cgroup::{
     AtRefusal, Cgroup, CgroupVersion, Failures, Hierarchy, Hugetlb, NumaUsage, OwnCgroup,
 };
 pub use declared::{Acknowledged, Declared, DeclaredContainer, DeclaredPod};
+pub use guarded::{Guard, Guarding};
 pub use mapping::{MappedObject, Mapping, Mappings};
 pub use memory::{
     ACCOUNTING_OPTION, CgroupMemory, CgroupMount, MemoryAccounting, MemoryEvents, MemoryStat,
@@ -71,6 +73,8 @@ pub struct Snapshot {
     pub declared: Option<Arc<Declared>>,
     /// What processes had mapped when it was last looked for; nothing where it is not looked for.
     pub mappings: Option<Arc<Mappings>>,
+    /// What the guard last said; nothing where it is not asked, or has said nothing yet.
+    pub guard: Option<Arc<Guard>>,
     /// What the touch-probe found; nothing where there is none.
     pub probes: Option<Arc<Probes>>,
     /// How each source did.
@@ -96,6 +100,12 @@ impl Snapshot {
             next = cgroup.parent;
             Some(cgroup)
         })
+    }
+
+    /// What the guard does to a cgroup, by its own word and the kernel's.
+    pub fn guarding(&self, cgroup: &Cgroup, hugetlb: &Hugetlb) -> Guarding {
+        let guard = self.guard.as_ref();
+        guard.map(|guard| guard.of(&cgroup.path, hugetlb)).unwrap_or_default()
     }
 
     /// What could not be looked at, and why.

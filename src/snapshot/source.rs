@@ -23,6 +23,8 @@ pub enum Source {
     Kubelet,
     /// `/proc/PID/smaps` of the containers' processes.
     Mappings,
+    /// The file in which the guard says what it does.
+    Guard,
     /// The files of `--web.config.file`, read anew as they change.
     WebConfig,
 }
@@ -39,6 +41,7 @@ impl fmt::Display for Source {
             Self::PodLogs => "pod-logs",
             Self::Kubelet => "kubelet",
             Self::Mappings => "mappings",
+            Self::Guard => "guard",
             Self::WebConfig => "web-config",
         })
     }

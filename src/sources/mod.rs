@@ -6,6 +6,7 @@
 //! its source's health says which file, why, and what was expected.
 
 mod cgroups;
+mod guard;
 mod hierarchy;
 mod host;
 mod kernel_file;
@@ -32,6 +33,7 @@ use cgroups::{Asked, Cgroups};
 use kernel_file::KernelFiles;
 use pools::Pools;
 
+pub use guard::{Reported, read as read_guard};
 pub use host::name as host_name;
 #[cfg(feature = "internals")]
 pub use kubelet::read_pods;
@@ -82,6 +84,8 @@ pub struct Aside {
     pub declared: Option<Found<Declared>>,
     /// What processes have mapped, where that is looked for.
     pub mappings: Option<Found<Mappings>>,
+    /// What the guard last said, where it is asked.
+    pub guard: Option<Reported>,
     /// What the touch-probe found, where there is one.
     pub probes: Option<Arc<Probes>>,
     /// Whether the web configuration is in force as it is written, where there is one.
@@ -185,7 +189,7 @@ impl Reader {
         health(Source::Meminfo, meminfo);
         health(Source::Vmstat, vmstat);
 
-        let Aside { names, declared, mappings, probes, web_config } = aside;
+        let Aside { names, declared, mappings, guard, probes, web_config } = aside;
         let asked =
             Asked { roots: &self.roots, now, pools: &pools, names: Arc::clone(&names.index) };
         let mut problems = Problems::default();
@@ -204,6 +208,7 @@ impl Reader {
         );
         sources.extend(declared.iter().map(|found| of(Source::Kubelet, found.health.clone())));
         sources.extend(mappings.iter().map(|found| of(Source::Mappings, found.health.clone())));
+        sources.extend(guard.iter().map(|said| of(Source::Guard, said.health.clone())));
         sources.extend(web_config.map(|health| of(Source::WebConfig, health)));
         Snapshot {
             taken,
@@ -218,6 +223,7 @@ impl Reader {
             names: names.index,
             declared: declared.map(|found| found.facts),
             mappings: mappings.map(|found| found.facts),
+            guard: guard.and_then(|said| said.guard),
             probes,
             sources,
         }

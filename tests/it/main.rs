@@ -28,6 +28,7 @@ mod terminal;
 mod agent;
 mod alerts;
 mod dashboards;
+mod guard;
 mod kubelet;
 mod mappings;
 mod page;

@@ -105,6 +105,7 @@ httpGet:
 {{- if and .Values.prometheus.podMonitor.enabled .Values.prometheus.serviceMonitor.enabled }}
 {{- fail "prometheus: podMonitor and serviceMonitor would both scrape every exporter: enable one of them" }}
 {{- end }}
+{{- include "hugetlb-exporter.guardCheck" . }}
 {{- end }}
 
 {{/* The value of the label `job` on the exporter's series: of the label that jobLabel names, if it names one. */}}

@@ -123,10 +123,14 @@ impl Own {
             let (tally, grant) = living.and_then(|living| living.size(page_size)).unzip();
             let mut size = TenantSize {
                 outlook: ledger.outlook(index, page_size),
+                guarding: snapshot.guarding(cgroup, hugetlb),
                 grant: grant.unwrap_or_default(),
                 ..TenantSize::of_cgroup(hugetlb, tally)
             };
-            if let Some(hugetlb) = inner_cgroup.and_then(|inner| inner.of_size(page_size)) {
+            if let Some((inner_cgroup, hugetlb)) =
+                inner_cgroup.and_then(|inner| Some((inner, inner.of_size(page_size)?)))
+            {
+                size.guarding = size.guarding.with(snapshot.guarding(inner_cgroup, hugetlb));
                 size.limit = size.limit.least(hugetlb.limit);
                 size.reservation_limit = size.reservation_limit.least(hugetlb.reservation_limit);
                 let inner = inner.map(|inner| ledger.outlook(inner, page_size));
@@ -245,7 +249,7 @@ impl TenantSize {
             std::mem::take(&mut self.numa_usage).combine(other.numa_usage.clone(), add_nodes);
         if other_is_newest {
             (self.limit, self.reservation_limit) = (other.limit, other.reservation_limit);
-            self.grant = other.grant;
+            (self.grant, self.guarding) = (other.grant, other.guarding);
         }
         self.refusals = self.refusals.combine(other.refusals, |a, b| Some(a.with(b)));
         self.add_fault(other.fault.as_deref().copied());

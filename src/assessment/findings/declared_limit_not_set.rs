@@ -8,7 +8,7 @@ pub(super) const RULE: Rule = Rule {
     severity: Severity::Warning,
     summary: "The kernel's limit of a pod is not the one that its spec declares.",
     foretells: "A lower one: SIGBUS, or a refused mapping, though the spec allows it. None, or a higher one: the pod can take pages that were granted to others.",
-    evidence: "The pod's limit (`hugetlb.*.max` of its cgroup) against what the kubelet says its spec declares (`hugetlb_pod_declared_limit_bytes`, with `--collector.kubelet`). What resource claims add (`status.nodeAllocatableResourceClaimStatuses`) counts; a limit without that, as kubelets before 1.37 set it, is right too. Only pods are compared: stock containerd never limits containers.",
+    evidence: "The pod's limit (`hugetlb.*.max` of its cgroup) against what the kubelet says its spec declares (`hugetlb_pod_declared_limit_bytes`, with `--collector.kubelet`). What resource claims add (`status.nodeAllocatableResourceClaimStatuses`) counts; a limit without that, as kubelets before 1.37 set it, is right too. What the guard has raised a limit to does not count, but what it was before. Only pods are compared: stock containerd never limits containers.",
     false_alarms: "While a pod is being made or changed the two differ for a moment; the kubelet's answer is up to its interval old.",
     remedy: "Recreate the pod. If it comes back, the kubelet's log tells why it could not set the limit (a missing hugetlb controller, a cgroup driver that differs from the runtime's).",
     find,
@@ -18,7 +18,7 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
     for (pod, size) in facts.pods() {
         let Some(declared) = facts.declared_pod(&pod.identity) else { continue };
         let spec = declared.limit(size.page_size);
-        let (kernel, figure) = match size.limit {
+        let (kernel, figure) = match size.granted() {
             Reading::Present(Limit::At(limit)) if !declared.allows(limit, size.page_size) => {
                 (limit.to_string(), Some(limit))
             }

@@ -8,10 +8,11 @@ use crate::assessment::{Thresholds, assess};
 use crate::history::{History, Retention};
 use crate::identity::{PodName, PodUid};
 use crate::snapshot::example::{self, page_size};
+use crate::snapshot::guard::{Action, Entry, Outcome};
 use crate::snapshot::{
     Acknowledged, CgroupMemory, CgroupMount, CgroupVersion, Check, Declared, DeclaredPod, Failures,
-    Hierarchy, Hugetlb, LastProbe, Limit, MemoryAccounting, MemoryEvents, MemoryStat, Probes,
-    Reading, Snapshot, Target, Verdict,
+    Guard, Hierarchy, Hugetlb, LastProbe, Limit, MemoryAccounting, MemoryEvents, MemoryStat,
+    Probes, Reading, Snapshot, Target, Verdict,
 };
 use crate::units::{Bytes, Pages, SignedPages};
 
@@ -167,6 +168,26 @@ pub(crate) fn probed(verdicts: &[(Check, Verdict)]) -> Option<Arc<Probes>> {
         probes.last.insert(page_size(), LastProbe { ended, took: Duration::from_millis(3) });
     }
     Some(Arc::new(probes))
+}
+
+/// The same with a guard that says it wrote this to that cgroup: what for, how many pages, and what was there before.
+pub(crate) fn guarded(node: Node, cgroup: &str, written: &[(Action, u64, Limit)]) -> Node {
+    let entries = written.iter().map(|(action, pages, old)| Entry {
+        cgroup: cgroup.to_owned(),
+        pod_uid: UID.to_owned(),
+        container_id: None,
+        action: *action,
+        page_size: page_size(),
+        value: Limit::At(Bytes(pages * PG)),
+        old: *old,
+        result: Outcome::Written,
+        reason: None,
+    });
+    node.but(|snapshot| {
+        let known = snapshot.guard.as_ref().map(|guard| guard.report.entries.clone());
+        let entries = known.into_iter().flatten().chain(entries).collect();
+        snapshot.guard = Some(Arc::new(Guard::new(example::report(entries))));
+    })
 }
 
 /// What one rule finds at a first look.

@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     severity: Severity::Warning,
     summary: "A limit of huge pages was lowered while its pod or container ran.",
     foretells: "What was mapped under the old limit may be refused under the new one: the next touch is SIGBUS. Huge pages can't be resized in place, so nobody meant to: resizing a pod's CPU or memory in place (on by default since Kubernetes 1.33) writes 0 to the limit (kubernetes/kubernetes#141991), and later to the reservation limit, so that each restart fails.",
-    evidence: "The fault limit (`hugetlb.*.max`) is finite and lower than a finite one this exporter saw of the same cgroup. Of a pod one look is enough: the kubelet writes limit and reservation limit alike, so a limit below a finite reservation limit (`hugetlb.*.rsvd.max`) was written later; and a pod of 0 whose container has a limit of its own was made with as much. The kernel refuses to lower a limit below what is in use, not below what is reserved. `critical` while a pod that was resized so holds or maps pages.",
+    evidence: "The fault limit (`hugetlb.*.max`) is finite and lower than a finite one this exporter saw of the same cgroup. Of a pod one look is enough: the kubelet writes limit and reservation limit alike, so a limit below a finite reservation limit (`hugetlb.*.rsvd.max`) was written later; and a pod of 0 whose container has a limit of its own was made with as much. The kernel refuses to lower a limit below what is in use, not below what is reserved. `critical` while a pod that was resized so holds or maps pages, unless the guard has rescued it.",
     false_alarms: "An administrator who lowered it by hand, or raised the reservation limit.",
     remedy: "Recreate the pod, so that it is set again, or until then write the old value into the cgroup's `hugetlb.<size>.max`.",
     find,
@@ -33,14 +33,16 @@ fn find(facts: &Facts<'_>, findings: &mut Vec<Finding>) {
 /// What a pod's limit was, if it is what an in-place resize leaves: below the reservation limit that was written with it, or
 /// 0 after it was another.
 pub(super) fn resized_from(size: &TenantSize) -> Option<Bytes> {
-    let now = size.limit.finite()?;
-    let reservation = size.reservation_limit.finite().filter(|limit| *limit > now);
+    let now = size.granted().finite()?;
+    // A reservation limit of the guard's says nothing of what the kubelet wrote.
+    let reservation = size.reservation_limit.finite();
+    let reservation = reservation.filter(|limit| *limit > now && !size.guarding.refuses);
     reservation.or(size.grant.dropped_from.filter(|_| now == Bytes::ZERO))
 }
 
 /// What the containers of a pod have by their own limits, where the pod has nothing left: it was made with as much.
 fn left_to_containers(facts: &Facts<'_>, pod: &PodState, size: &TenantSize) -> Option<Bytes> {
-    size.limit.finite().filter(|limit| *limit == Bytes::ZERO)?;
+    size.granted().finite().filter(|limit| *limit == Bytes::ZERO)?;
     let sizes = facts.running(pod).flat_map(|container| &container.sizes);
     let of_size = sizes.filter(|of| of.page_size == size.page_size);
     let limits = of_size.filter_map(|of| of.limit.finite());
@@ -49,9 +51,13 @@ fn left_to_containers(facts: &Facts<'_>, pod: &PodState, size: &TenantSize) -> O
 }
 
 fn resized(who: &Identity, size: &TenantSize, was: Bytes) -> Finding {
-    let now = size.limit.finite().unwrap_or_default();
+    let now = size.granted().finite().unwrap_or_default();
     let held = size.held();
+    let is_rescued = size.guarding.rescued_from.is_some();
     let holds = match held {
+        _ if is_rescued => {
+            format!("the guard has raised it again to what it has mapped, {held}, so that it lives")
+        }
         Bytes::ZERO => "it holds none now, and gets none any more".to_owned(),
         held => {
             format!("it has mapped {held}, and a touch of what it has not touched yet will kill it")
@@ -68,12 +74,13 @@ fn resized(who: &Identity, size: &TenantSize, was: Bytes) -> Finding {
         format!("Recreate the pod: {} is {was} in its spec, and the kubelet sets that only when it makes the pod.", resource(size.page_size)),
         &[("limit_before_bytes", was.0), ("limit_bytes", now.0), ("committed_bytes", held.0)],
     );
-    let severity = if held > Bytes::ZERO { Severity::Critical } else { RULE.severity };
+    let severity =
+        if held > Bytes::ZERO && !is_rescued { Severity::Critical } else { RULE.severity };
     Finding { severity, ..finding }
 }
 
 fn fallen(who: &Identity, size: &TenantSize) -> Option<Finding> {
-    let (before, now) = (size.grant.dropped_from?, size.limit.finite()?);
+    let (before, now) = (size.grant.dropped_from?, size.granted().finite()?);
     Some(RULE.finding(
         Subject::Tenant(who.clone()),
         size.page_size,

@@ -2,6 +2,7 @@
 //! one function and its tests. The same words in the report, on the page, in the log, in metrics and docs.
 
 mod confirm;
+mod contested;
 mod controller_missing;
 mod declared_limit_not_set;
 mod faults_refused;
@@ -23,6 +24,7 @@ mod pool_short;
 mod probe_stale;
 mod refusals_ambiguous;
 mod refused_without_grant;
+mod rescued;
 mod reservations_unseen;
 mod silent_fallback;
 mod trap_armed;
@@ -57,6 +59,8 @@ pub const RULES: &[Rule] = &[
     mapping_refused::RULE,
     limit_not_enforced::RULE,
     uncertain::RULE,
+    rescued::RULE,
+    contested::RULE,
     trap_armed::RULE,
     silent_fallback::RULE,
     wrong_page_size::RULE,

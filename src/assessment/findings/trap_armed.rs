@@ -14,8 +14,8 @@ pub(super) const RULE: Rule = Rule {
     summary: "Pods or containers without huge pages may map them, and die when they touch the first.",
     foretells: "Any program that tries huge pages by default (PostgreSQL's `initdb` and `huge_pages=try`, some JVMs and caches) in a pod that was granted none is killed by SIGBUS as it starts: kubernetes/kubernetes#71233. Its first victim can't be foretold; the trap can.",
     evidence: "A pod's limit leaves nothing to touch (`hugetlb.*.max` is 0), no reservation limit refuses the mapping (`hugetlb.*.rsvd.max` is unlimited on every level), and the node's pool has pages to map. Kubelets before 1.29 and kernels before 5.7 set no reservation limit. The same of a container in a pod that was granted some, as crun leaves it: its own limit is 0, and only its pod has a reservation limit (where pods have none either, those without a grant tell). Where no such limit is to be seen: the touch-probe was refused its touch and not its mapping (`hugetlb_probe_enforced`: fault 1, reserve 0).",
-    false_alarms: "None of the pods here may ever try. It is one finding for the node, not one for each pod.",
-    remedy: "Run kubelet 1.29 or newer (it sets reservation limits for pods) and, where containers have limits of their own, runc 1.1.10 or newer (it sets them for containers; crun does not), or keep huge pages off where they are not granted (`huge_pages=off`, also for initdb), or take the pages away from nodes that need none.",
+    false_alarms: "It is `info` where the guard leaves alone all that are left, as it was told to (`--guard.exclude-namespace`). None of the pods here may ever try. It is one finding for the node, not one for each pod.",
+    remedy: "Run kubelet 1.29 or newer (it sets reservation limits for pods) and, where containers have limits of their own, runc 1.1.10 or newer (it sets them for containers; crun does not), or keep huge pages off where they are not granted (`huge_pages=off`, also for initdb), or let the guard set the limits that are missing (docs/guard.md), or take the pages away from nodes that need none.",
     find,
 };
 
@@ -50,6 +50,8 @@ fn shown_by_probe(facts: &Facts<'_>, page_size: PageSize) -> Option<Finding> {
 
 /// Who can map and not touch.
 struct Trapped<'a> {
+    /// Whether the guard leaves alone all of them, as it was told to.
+    excluded: bool,
     pods: BTreeSet<&'a PodUid>,
     /// In other pods, which the kubelet has given a reservation limit: without one on the node the pods tell.
     containers: BTreeSet<(&'a ContainerId, &'a PodUid)>,
@@ -85,9 +87,13 @@ impl<'a> Trapped<'a> {
         containers.retain(|ContainerCgroup { pod, .. }| {
             guarded.contains(&pod.uid) && !pods.contains(&pod.uid)
         });
-        let containers =
+        let containers: BTreeSet<_> =
             containers.into_iter().map(|container| (&container.id, &container.pod.uid)).collect();
-        Self { pods, containers, for_pods: for_pods(&guarded) }
+        let guard = snapshot.guard.as_ref();
+        let excluded = |uid: &PodUid| guard.is_some_and(|guard| guard.excludes(uid.as_str()));
+        let around = containers.iter().map(|(_, pod)| *pod);
+        let excluded = pods.iter().copied().chain(around).all(excluded);
+        Self { pods, containers, excluded, for_pods: for_pods(&guarded) }
     }
 
     fn finding(&self, page_size: PageSize) -> Option<Finding> {
@@ -116,7 +122,8 @@ impl<'a> Trapped<'a> {
             remedy,
             &figures,
         );
-        Some(finding.concerning(concerned))
+        let finding = finding.concerning(concerned);
+        Some(if self.excluded { Finding { severity: Severity::Info, ..finding } } else { finding })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::assessment::{Identity, Outlook, ShortOf, TenantSize};
 use crate::identity::Owner;
 use crate::snapshot::{Limit, Reading};
 use crate::units::{Bytes, PageSize};
-use remedy::Remedy;
+pub(super) use remedy::{Remedy, needed};
 
 pub(super) const RULE: Rule = Rule {
     name: "will-crash",
@@ -77,7 +77,7 @@ fn is_short(outlook: &Outlook) -> bool {
 }
 
 fn of_cgroup(facts: &Facts<'_>, path: &str, page_size: PageSize, outlook: &Outlook) -> Finding {
-    let (needed, mapped) = (remedy::needed(outlook, page_size), mapped(outlook, page_size));
+    let (needed, mapped) = (needed(outlook, page_size), mapped(outlook, page_size));
     let short = outlook.shortfall.present().unwrap_or_default();
     RULE.finding(
         Subject::Cgroup(path.to_owned()),

@@ -122,6 +122,16 @@ pub(in crate::cli) struct Flags {
         default_value = "10s"
     )]
     mappings_interval: Interval,
+    /// Also read what the guard does, from the directory where it leaves its report (docs/guard.md)
+    #[arg(
+        long = "collector.guard",
+        env = "HUGETLB_EXPORTER_COLLECTOR_GUARD",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Collection",
+        value_name = "DIR"
+    )]
+    guard: Option<PathBuf>,
     /// Namespaces of whose pods no finding is raised; their metrics stay
     #[arg(
         long = "findings.mute-namespace",
@@ -246,6 +256,7 @@ impl From<Flags> for Config {
             },
             kubelet: flags.kubelet.into(),
             mappings: flags.mappings.then_some(flags.mappings_interval),
+            guard: flags.guard,
             probe: flags.probe.into(),
             lister: Lister::Child,
             roots: Roots {

@@ -9,6 +9,7 @@
 mod container;
 mod exporter;
 mod finding;
+mod guard;
 mod memory;
 mod outlook;
 mod pod;
@@ -72,6 +73,7 @@ fn families() -> impl Iterator<Item = &'static Family> {
         finding::FAMILIES,
         service::FAMILIES,
         probe::FAMILIES,
+        guard::FAMILIES,
         exporter::FAMILIES,
     ]
     .into_iter()

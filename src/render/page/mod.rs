@@ -5,6 +5,7 @@ mod bar;
 mod exporter;
 mod film;
 mod findings;
+mod guard;
 mod heads;
 mod incidents;
 mod memory;
@@ -81,6 +82,7 @@ pub fn status(view: &View, telemetry_path: &str, refresh: Refresh) -> String {
                     (pods::others(view))
                     (pools::section(view))
                     (probes::section(view.snapshot.probes.as_deref()))
+                    (guard::section(view))
                     (exporter::section(view))
                 }
                 footer {

@@ -7,6 +7,7 @@ use super::{Layout, findings, lines};
 use crate::assessment::TenantSize;
 use crate::render::columns;
 use crate::render::figures::{Short, bytes, limit, lost_count, show};
+use crate::render::guard;
 use crate::render::tenants::{OfMemory, by_danger, of_memory};
 use crate::snapshot::{Pool, Reading, Source};
 use crate::units::Pages;
@@ -39,6 +40,10 @@ pub fn table(view: &View, layout: Layout<'_>) -> String {
     section("Huge-page pools of this node, in pages", &pools(&view.snapshot.pools), no_pools);
     for lost in view.pools().filter_map(|(pool, state)| lost_count(pool, state)) {
         let _ = writeln!(text, "{}", lines::wrap(&lost, layout.width, "  ", "  ").join("\n"));
+    }
+    if let Some(guard) = guard::sentence(view) {
+        let _ =
+            writeln!(text, "\nGuard\n{}", lines::wrap(&guard, layout.width, "  ", "  ").join("\n"));
     }
     if !unseen.is_empty() {
         text.push_str("\nNot seen:\n");

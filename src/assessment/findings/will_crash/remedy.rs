@@ -2,16 +2,30 @@
 
 use super::{ShortOf, TenantSize, resource, whole_pages};
 use crate::assessment::findings::{Facts, limit_dropped};
-use crate::assessment::{ContainerState, Outlook, PodState};
+use crate::assessment::{ContainerState, Identity, Outlook, PodState};
 use crate::units::{Bytes, PageSize};
 
 /// What to do, and the limit that would be enough where raising it is what to do.
-pub(super) struct Remedy {
-    pub(super) text: String,
-    pub(super) limit: Option<Bytes>,
+pub(in crate::assessment::findings) struct Remedy {
+    pub(in crate::assessment::findings) text: String,
+    pub(in crate::assessment::findings) limit: Option<Bytes>,
 }
 
 impl Remedy {
+    /// For whom that size is shown.
+    pub(in crate::assessment::findings) fn of(
+        facts: &Facts<'_>,
+        who: &Identity,
+        size: &TenantSize,
+    ) -> Option<Self> {
+        if who.container.is_empty() {
+            return Some(Self::of_pod(facts, facts.pod(who)?, size));
+        }
+        let mut containers = facts.assessment.containers_of(&who.uid).iter();
+        let container = containers.find(|container| container.identity == *who)?;
+        Some(Self::of_container(facts, container, size))
+    }
+
     /// For a container with a limit of its own.
     pub(super) fn of_container(
         facts: &Facts<'_>,
@@ -94,7 +108,7 @@ impl Remedy {
 }
 
 /// What would be enough.
-pub(super) fn needed(outlook: &Outlook, page_size: PageSize) -> Bytes {
+pub(in crate::assessment::findings) fn needed(outlook: &Outlook, page_size: PageSize) -> Bytes {
     whole_pages(outlook.committed.present().unwrap_or_default(), page_size)
 }
 
@@ -102,7 +116,8 @@ pub(super) fn needed(outlook: &Outlook, page_size: PageSize) -> Bytes {
 fn granted(size: &TenantSize, needed: Bytes, declared: Option<Bytes>) -> Option<Bytes> {
     let before = size.grant.dropped_from.max(limit_dropped::resized_from(size));
     let granted = before.max(declared).filter(|granted| *granted >= needed);
-    granted.filter(|_| size.outlook.short_of == Some(ShortOf::Limit))
+    let is_rescued = size.guarding.rescued_from.is_some();
+    granted.filter(|_| is_rescued || size.outlook.short_of == Some(ShortOf::Limit))
 }
 
 /// Whether the containers of a pod have the limit of its own resources: the kubelet says so, or each has the whole, and

@@ -4,6 +4,7 @@
 //! value is `null`; a limit may also be `"unlimited"`.
 
 mod findings;
+mod guard;
 mod incidents;
 mod pools;
 mod tenants;
@@ -17,6 +18,7 @@ use crate::snapshot::{Limit, MemoryAccounting, Reading, SourceHealth};
 use crate::units::{Bytes, SignedBytes};
 use crate::view::View;
 use findings::FindingReport;
+use guard::GuardReport;
 pub use incidents::incidents;
 use pools::PoolReport;
 use tenants::Tenant;
@@ -49,6 +51,7 @@ pub fn json(view: &View) -> String {
         pods: assessment.pods.iter().map(tenants::pod).collect(),
         containers: assessment.containers.iter().map(tenants::container).collect(),
         cgroups: assessment.services.iter().map(tenants::service).collect(),
+        guard: view.snapshot.guard.as_deref().map(guard::guard),
         sources: view.snapshot.sources.iter().map(source).collect(),
     };
     // Plain structs with text keys always serialise.
@@ -74,6 +77,8 @@ struct Report {
     pods: Vec<Tenant>,
     containers: Vec<Tenant>,
     cgroups: Vec<Tenant>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guard: Option<GuardReport>,
     sources: Vec<SourceReport>,
 }
 

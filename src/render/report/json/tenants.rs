@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Figure, LimitReport, bytes, limit, seconds};
 use crate::assessment::{ContainerState, MemoryOutlook, PodState, ServiceState, TenantSize};
 use crate::history::Refusals;
+use crate::render::guard::action;
 use crate::snapshot::{NumaUsage, Reading};
 
 /// A pod, a container or a service: its names, and its figures by page size.
@@ -70,6 +71,10 @@ struct SizeReport {
     numa_usage: Figure<Vec<NodeUsage>>,
     #[serde(skip_serializing_if = "Figure::is_absent")]
     idle_grant_bytes: Figure<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    guarded: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    granted_limit_bytes: Option<u64>,
     #[serde(flatten)]
     outlook: Option<OutlookReport>,
 }
@@ -170,6 +175,8 @@ fn size(size: &TenantSize) -> SizeReport {
         last_failure_timestamp_seconds: size.last_failure.and_then(seconds),
         numa_usage: Figure(size.numa_usage.as_ref().map(nodes)),
         idle_grant_bytes: Figure(Reading::Absent),
+        guarded: size.guarding.actions().map(action).collect(),
+        granted_limit_bytes: size.guarding.rescued_from.map(|from| from.0),
         outlook: None,
     }
 }
