@@ -32,6 +32,7 @@ use cgroups::{Asked, Cgroups};
 use kernel_file::KernelFiles;
 use pools::Pools;
 
+pub use hierarchy::root as hierarchy_root;
 pub use host::name as host_name;
 #[cfg(feature = "internals")]
 pub use kubelet::read_pods;
