@@ -16,7 +16,7 @@ mod units;
 mod worker;
 mod log;
 mod identity;
-#[allow(dead_code, reason = "the programs that write and read these files are being built on it")]
+#[allow(dead_code, reason = "the source that reads these files is being built on it")]
 mod exchange;
 mod snapshot;
 mod history;
@@ -26,6 +26,7 @@ mod view;
 mod render;
 mod sources;
 mod probe;
+mod guard;
 mod web;
 mod agent;
 mod config;

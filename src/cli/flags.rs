@@ -3,6 +3,7 @@
 mod amount;
 mod commands;
 mod common;
+mod guard;
 mod kubelet;
 mod probe;
 
@@ -12,6 +13,7 @@ use crate::probe::Order;
 pub(super) use amount::Amount;
 pub(super) use commands::{Colour, DemoFlags, FitWish, Form, Output, Report, Try};
 pub(super) use common::{Flags, LogFormat, LogLevel};
+pub(super) use guard::GuardFlags;
 
 const VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), " (revision ", env!("HUGETLB_EXPORTER_REVISION"), ")");
@@ -79,6 +81,15 @@ pub(super) enum Command {
         after_long_help = "Exit status: 0 what happened was served, 1 it was not or could not be tried, 64 a wrong flag."
     )]
     Demo(DemoFlags),
+    /// Keep this node's pods from being killed for their huge pages, by the limits that are missing
+    ///
+    /// A process of its own, user 0 without capabilities, with kubepods mounted writable; it opens no socket. It writes limits
+    /// of pods and their containers alone, and records each write on the node before it makes it. Try it with
+    /// --guard.dry-run first.
+    #[command(
+        after_long_help = "Exit status: 0 told to end or done, 1 could not be done, 64 a wrong flag."
+    )]
+    Guard(GuardFlags),
 }
 
 /// The process that the probe and `try` start: it maps and touches as it is told on stdin. Not among the commands,

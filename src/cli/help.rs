@@ -15,6 +15,7 @@ const HEEDED: &[(&str, &[&str])] = &[
     ("try", &["Paths"]),
     ("fit", &["Paths"]),
     ("demo", &["Web", "Log"]),
+    ("guard", &["Paths", "Log"]),
 ];
 
 /// The command line, to parse these arguments.
@@ -75,7 +76,9 @@ mod tests {
 
     #[test]
     fn a_first_look_fits_on_a_screen() {
-        for (name, lines) in [("", 48), ("report", 36), ("try", 30), ("fit", 24), ("demo", 28)] {
+        for (name, lines) in
+            [("", 48), ("report", 36), ("try", 30), ("fit", 24), ("demo", 28), ("guard", 40)]
+        {
             let mut command = if name.is_empty() {
                 command(&["hugetlb-exporter".into(), "-h".into()])
             } else {

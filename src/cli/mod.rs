@@ -11,6 +11,7 @@
 mod demo;
 mod fit;
 mod flags;
+mod guard;
 mod help;
 mod here;
 mod log;
@@ -62,6 +63,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Try(wish)) => trial::run(&wish, cli.flags),
         Some(Command::Fit(wish)) => fit::run(&wish, cli.flags),
         Some(Command::Demo(demo)) => demo::run(&demo, cli.flags),
+        Some(Command::Guard(guard)) => guard::run(&guard, cli.flags),
     }
 }
 

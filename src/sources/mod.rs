@@ -34,6 +34,7 @@ use kernel_file::KernelFiles;
 use pools::Pools;
 
 pub use guard::{Reported, read as read_guard};
+pub use hierarchy::root as hierarchy_root;
 pub use host::name as host_name;
 #[cfg(feature = "internals")]
 pub use kubelet::read_pods;

@@ -52,6 +52,44 @@ impl Bundle {
         Self { runtime: runtime.into(), id: id.to_owned(), directory }
     }
 
+    /// One with a tenant in it, at that path below the cgroup root, limited to so many pages of 2 MiB, if it is.
+    pub fn tenant(
+        runtime: impl Into<Program>,
+        id: &str,
+        cgroup: &str,
+        limit: impl Into<Option<u64>>,
+    ) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_hugetlb-exporter"));
+        let limit = limit.into();
+        Self::new(runtime.into(), id, program, |program| config(program, cgroup, limit))
+    }
+
+    /// Creates it, without starting its process.
+    pub fn create(&self) -> Command {
+        let mut command = runtime_command(self.runtime, self.directory.path());
+        command.args(["create", "--bundle"]).arg(self.directory.path()).arg(&self.id);
+        command
+    }
+
+    /// Updates its resources, as the kubelet has it done.
+    pub fn update(&self) -> Command {
+        let mut command = runtime_command(self.runtime, self.directory.path());
+        command.arg("update");
+        command
+    }
+
+    /// Asks for its state, which takes the runtime as long as to start it.
+    pub fn state(&self) -> Command {
+        let mut command = runtime_command(self.runtime, self.directory.path());
+        command.args(["state", &self.id]);
+        command
+    }
+
+    /// Its id, which is the last argument.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Runs it.
     pub fn run(&self) -> Command {
         let mut command = runtime_command(self.runtime, self.directory.path());
@@ -77,7 +115,7 @@ impl Drop for Bundle {
 pub struct Container {
     /// What runs in it.
     pub tenant: Tenant,
-    _bundle: Bundle,
+    bundle: Bundle,
 }
 
 impl Container {
@@ -88,11 +126,15 @@ impl Container {
         cgroup: &str,
         limit: impl Into<Option<u64>>,
     ) -> Self {
-        let program = Path::new(env!("CARGO_BIN_EXE_hugetlb-exporter"));
-        let limit = limit.into();
-        let bundle =
-            Bundle::new(runtime.into(), id, program, |program| config(program, cgroup, limit));
-        Self { tenant: Tenant::start(bundle.run()), _bundle: bundle }
+        let bundle = Bundle::tenant(runtime, id, cgroup, limit);
+        Self { tenant: Tenant::start(bundle.run()), bundle }
+    }
+
+    /// Updates its resources with these flags, as the kubelet has it done.
+    pub fn update(&self, flags: &[&str]) -> Command {
+        let mut command = self.bundle.update();
+        command.args(flags).arg(self.bundle.id());
+        command
     }
 }
 

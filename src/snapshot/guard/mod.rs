@@ -3,7 +3,7 @@
 //! It writes this to a file that the exporter reads (`exchange`). Both are of one version, so the form may change
 //! with any release ([`Report::VERSION`]).
 
-mod spelling;
+pub(crate) mod spelling;
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! How sizes and limits are spelt in JSON: `"2Mi"`; `"max"` or bytes.
 
-pub(super) mod page_size {
+pub mod page_size {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
     use crate::units::PageSize;
@@ -14,7 +14,7 @@ pub(super) mod page_size {
     }
 }
 
-pub(super) mod limit {
+pub mod limit {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
     use crate::snapshot::Limit;

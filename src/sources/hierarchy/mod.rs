@@ -74,6 +74,18 @@ pub(super) fn find(
     found
 }
 
+/// Where the hierarchy begins, for somebody who needs nothing else of it; or why there is none.
+pub fn root(roots: &Roots) -> Result<PathBuf, String> {
+    let mut problems = Problems::default();
+    match find(roots, &Mounted::read(roots), &mut problems) {
+        Some(hierarchy) => Ok(hierarchy.root),
+        None => Err(match problems.into_health() {
+            Health::Down(why) | Health::Missing(why) => why,
+            Health::Up => "no hugetlb controller".to_owned(),
+        }),
+    }
+}
+
 /// What may be the hierarchy in a directory that somebody mounted; its own files tell.
 fn below_directory(directory: &Path, unread: &mut Problems) -> Vec<Hierarchy> {
     if let Err(error) = fs::read_dir(directory) {

@@ -6,6 +6,7 @@ mod by_hand;
 mod clients;
 mod faults;
 pub mod figures;
+mod guard;
 mod heirs;
 mod image;
 mod incident;
@@ -77,6 +78,7 @@ fn v2() -> Vec<Named> {
         postgres::BOTH,
         incident::BOTH,
         heirs::BOTH,
+        guard::BOTH,
         incident::V2,
         scraped::V2,
         abuse::V2,
@@ -106,6 +108,7 @@ fn v1() -> Vec<Named> {
         refusals::BOTH,
         postgres::BOTH,
         incident::BOTH,
+        guard::BOTH,
         if evidence::is_long() { heirs::BOTH } else { &[] },
         if evidence::is_long() { soak::V1 } else { &[] },
     ]

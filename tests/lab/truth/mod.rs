@@ -5,7 +5,7 @@
 //! pages, a process in it of the empty pool. Safe and will-crash must never be mixed up; uncertain is allowed in
 //! the named cases that say so, and nowhere in the product.
 
-mod blame;
+pub mod blame;
 mod generate;
 mod judge;
 mod matrix;
