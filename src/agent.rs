@@ -6,6 +6,7 @@
 
 mod assessor;
 mod changes;
+mod events;
 mod kubelet;
 mod look;
 mod mappings;
@@ -27,6 +28,7 @@ use tokio::task::JoinHandle;
 use crate::config::Config;
 use crate::sources::Reader;
 use crate::web::{ServeError, Server, Site, WebConfig, WebConfigError};
+use events::EventSlot;
 use kubelet::KubeletSlot;
 pub use look::{Looking, look};
 use mappings::MappingSlot;
@@ -116,6 +118,8 @@ async fn serve(
     let roots = config.roots.clone();
     let probe = config.probe.map(|probe| ProbeSlot::start(probe, roots, view.clone(), started));
     let probe = probe.transpose()?;
+    let events = config.events.map(|events| EventSlot::start(events, view.clone(), started));
+    let events = events.transpose()?;
     let site = Site::new(view, config.telemetry_path, started, interval, ending, &web_config);
     let site = site.map_err(can_not_start("threads that encode"))?.telling(first_request);
     let web_config =
@@ -132,6 +136,7 @@ async fn serve(
         kubelet: kubelet?,
         mappings: mappings.transpose()?,
         probe,
+        events,
         web_config,
     };
     let reader = Reader::resident(config.roots);

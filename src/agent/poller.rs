@@ -16,6 +16,7 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::sync::{oneshot, watch};
 
 use super::assessor::Assessor;
+use super::events::EventSlot;
 use super::kubelet::KubeletSlot;
 use super::mappings::MappingSlot;
 use super::names::NameSlot;
@@ -68,6 +69,7 @@ pub(super) struct Slots {
     pub(super) kubelet: Option<KubeletSlot>,
     pub(super) mappings: Option<MappingSlot>,
     pub(super) probe: Option<ProbeSlot>,
+    pub(super) events: Option<EventSlot>,
     /// Why the newest web configuration is not in force, if it is not; nothing where there is no file of it.
     pub(super) web_config: Option<watch::Receiver<Option<String>>>,
 }
@@ -270,6 +272,7 @@ impl Poller {
             duration: began.elapsed(),
             next: self.pace.interval(taken.since_start),
             log_lines_lost: log::lost(),
+            events: self.slots.events.as_ref().map(EventSlot::counts),
             process: self.process.read(),
         };
         View { node: self.node.clone(), snapshot, assessment, incidents, poll }
