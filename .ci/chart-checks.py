@@ -201,6 +201,30 @@ CHECKS = [
     ("kubelet-names", "it knows the kubelet's own certificate by the node's name",
      lambda v: "--kubelet.server-name=$(NODE_NAME)" in v.container()["args"],
      lambda v: v.container()["args"].remove("--kubelet.server-name=$(NODE_NAME)")),
+    ("default", "it says nothing to the API server",
+     lambda v: not any(word.startswith("--kubernetes") for word in v.container()["args"]),
+     lambda v: v.container()["args"].append("--kubernetes.events")),
+    ("events", "it may create and patch Events, and nothing else",
+     lambda v: v.one("ClusterRole")["rules"]
+     == [{"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]}],
+     put(lambda v: v.one("ClusterRole")["rules"][0], "verbs", ["*"])),
+    ("events", "it has its token and makes Events without numbers of processes",
+     lambda v: v.pod()["automountServiceAccountToken"] is True
+     and [word for word in v.container()["args"] if word.startswith("--kubernetes")] == ["--kubernetes.events"],
+     lambda v: v.container()["args"].append("--kubernetes.events-processes")),
+    ("events", "it gains no other privilege",
+     lambda v: user_is(v, 10270) and context(v)["capabilities"] == {"drop": ["ALL"]} and all_read_only(v),
+     put(lambda v: context(v)["capabilities"], "add", ["SYS_PTRACE"])),
+    ("events", "the way out leads to the API server alone",
+     lambda v: v.one("NetworkPolicy")["spec"]["policyTypes"] == ["Ingress", "Egress"]
+     and v.one("NetworkPolicy")["spec"]["egress"]
+     == [{"ports": [{"port": port, "protocol": "TCP"} for port in [443, 6443]],
+          "to": [{"ipBlock": {"cidr": "10.0.0.10/32"}}]}],
+     put(lambda v: v.one("NetworkPolicy")["spec"]["egress"][0], "to", [])),
+    ("fenced", "without Events there is no way out",
+     lambda v: "Egress" in v.one("NetworkPolicy")["spec"]["policyTypes"]
+     and "egress" not in v.one("NetworkPolicy")["spec"],
+     put(lambda v: v.one("NetworkPolicy")["spec"], "egress", [{}])),
     ("mappings", "it is root with one capability",
      lambda v: user_is(v, 0) and v.pod()["hostPID"] and not context(v)["privileged"]
      and context(v)["capabilities"] == {"drop": ["ALL"], "add": ["SYS_PTRACE"]},

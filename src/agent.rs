@@ -7,6 +7,7 @@
 mod assessor;
 mod changes;
 mod guard;
+mod events;
 mod kubelet;
 mod look;
 mod mappings;
@@ -29,6 +30,7 @@ use crate::config::Config;
 use crate::sources::Reader;
 use crate::web::{ServeError, Server, Site, WebConfig, WebConfigError};
 use guard::GuardSlot;
+use events::EventSlot;
 use kubelet::KubeletSlot;
 pub use look::{Looking, look};
 use mappings::MappingSlot;
@@ -118,6 +120,8 @@ async fn serve(
     let roots = config.roots.clone();
     let probe = config.probe.map(|probe| ProbeSlot::start(probe, roots, view.clone(), started));
     let probe = probe.transpose()?;
+    let events = config.events.map(|events| EventSlot::start(events, view.clone(), started));
+    let events = events.transpose()?;
     let site = Site::new(view, config.telemetry_path, started, interval, ending, &web_config);
     let site = site.map_err(can_not_start("threads that encode"))?.telling(first_request);
     let web_config =
@@ -136,6 +140,7 @@ async fn serve(
         mappings: mappings.transpose()?,
         guard: guard.transpose()?,
         probe,
+        events,
         web_config,
     };
     let reader = Reader::resident(config.roots);

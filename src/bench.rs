@@ -90,6 +90,7 @@ impl Assessing {
                 number,
                 woken: 0,
                 log_lines_lost: 0,
+                events: None,
                 duration: Duration::ZERO,
                 next: Duration::ZERO,
                 process: Reading::Absent,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use hyper::Uri;
 
 use crate::assessment::Thresholds;
+use crate::client::Origin;
 #[cfg(feature = "scratch-probe")]
 use crate::probe::Terms;
 use crate::snapshot::Target;
@@ -45,6 +46,8 @@ pub struct Config {
     pub mappings: Option<Interval>,
     /// Where the guard leaves its report; nothing where there is no guard.
     pub guard: Option<PathBuf>,
+    /// How findings become Events; nothing where they do not.
+    pub events: Option<EventsConfig>,
     /// How to probe; nothing where it is not to be done.
     pub probe: Option<ProbeConfig>,
 }
@@ -81,6 +84,26 @@ pub struct KubeletConfig {
     pub endpoint: Endpoint,
     /// How often.
     pub interval: Interval,
+}
+
+/// How findings become Events.
+#[derive(Debug, Clone)]
+pub struct EventsConfig {
+    /// Where the API server is. Where that is `http`, nothing secret is sent.
+    pub server: Origin,
+    /// The token to show it.
+    pub token_file: PathBuf,
+    /// Who may have signed its certificate, as PEM.
+    pub ca_file: PathBuf,
+    /// Whether an Event may hold numbers of processes and addresses.
+    pub with_processes: bool,
+}
+
+/// Where the kubelet tells every container that the API server is.
+pub fn api_server_of_environment() -> Option<Origin> {
+    let host = std::env::var("KUBERNETES_SERVICE_HOST").ok()?;
+    let port = std::env::var("KUBERNETES_SERVICE_PORT").ok()?;
+    format!("https://{host}:{port}").parse().ok()
 }
 
 /// The node's name as a pod's spec usually hands it down (`fieldRef: spec.nodeName`).

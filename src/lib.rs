@@ -8,13 +8,14 @@
 //!  agent: owns the clock and the loop; publishes Arc<View{snapshot, assessment, incidents}> in a watch channel → web
 //! ```
 //!
-//! Facts, then rules, then effects. Only `sources`, `probe`, `web`, `agent` and `cli` touch the world; all else
+//! Facts, then rules, then effects. Only `client`, `sources`, `probe`, `web`, `agent` and `cli` touch the world; all else
 //! is pure functions of plain data. What is absent, on purpose: rendering never fails, assessing never
 //! reads, the poller never waits for a disk, a network or another process, and no Rust runs after fork.
 
 mod units;
 mod worker;
 mod log;
+mod client;
 mod identity;
 #[allow(dead_code, reason = "the source that reads these files is being built on it")]
 mod exchange;
@@ -22,7 +23,9 @@ mod snapshot;
 mod history;
 mod assessment;
 mod incidents;
+mod events;
 mod view;
+mod fleet;
 mod render;
 mod sources;
 mod probe;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::assessment::{Assessment, PoolState};
+use crate::events::Counts;
 use crate::incidents::Incidents;
 use crate::snapshot::{Pool, Process, Reading, Snapshot};
 
@@ -45,6 +46,8 @@ pub struct Poll {
     pub next: Duration,
     /// Lines of the log that could not be written since the start.
     pub log_lines_lost: u64,
+    /// What became of Events of findings; nothing where none are made.
+    pub events: Option<Counts>,
     /// The exporter's own process; absent in a report, whose process is nobody's concern.
     pub process: Reading<Process>,
 }

@@ -262,6 +262,7 @@ mod tests {
                 duration: Duration::ZERO,
                 next: Duration::ZERO,
                 log_lines_lost: 0,
+                events: None,
                 process: Reading::Absent,
             };
             let (snapshot, incidents) = (self.snapshot.clone(), Incidents::default());

@@ -145,6 +145,7 @@ pub fn look(looking: Looking) -> View {
             number,
             woken: 0,
             log_lines_lost: 0,
+            events: None,
             duration: started.elapsed(),
             next: apart,
             process: Reading::Absent,

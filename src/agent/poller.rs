@@ -17,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::assessor::Assessor;
 use super::guard::GuardSlot;
+use super::events::EventSlot;
 use super::kubelet::KubeletSlot;
 use super::mappings::MappingSlot;
 use super::names::NameSlot;
@@ -70,6 +71,7 @@ pub(super) struct Slots {
     pub(super) mappings: Option<MappingSlot>,
     pub(super) guard: Option<GuardSlot>,
     pub(super) probe: Option<ProbeSlot>,
+    pub(super) events: Option<EventSlot>,
     /// Why the newest web configuration is not in force, if it is not; nothing where there is no file of it.
     pub(super) web_config: Option<watch::Receiver<Option<String>>>,
 }
@@ -273,6 +275,7 @@ impl Poller {
             duration: began.elapsed(),
             next: self.pace.interval(taken.since_start),
             log_lines_lost: log::lost(),
+            events: self.slots.events.as_ref().map(EventSlot::counts),
             process: self.process.read(),
         };
         View { node: self.node.clone(), snapshot, assessment, incidents, poll }

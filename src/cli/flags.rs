@@ -5,6 +5,7 @@ mod commands;
 mod common;
 mod guard;
 mod kubelet;
+mod kubernetes;
 mod probe;
 
 use clap::{Parser, Subcommand};
@@ -56,7 +57,7 @@ pub(super) enum Command {
     ///
     /// It looks twice, half a second apart, and says what it saw both times.
     #[command(
-        after_long_help = "Exit status: 0 everything was looked at and nothing will crash, 1 could not look at everything or no such pod is here, 2 something will crash, 64 a wrong flag."
+        after_long_help = "Exit status: 0 everything was looked at and nothing will crash, 1 could not look at everything, a node did not answer or no such pod is here, 2 something will crash, 64 a wrong flag."
     )]
     Report(Report),
     /// Map and touch huge pages in this very cgroup, and say how far it gets

@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done |
-//! | 1 | could not be done, or `demo` was not as it says; one line on stderr says why. `report`: not everything could be looked at, or no such pod is here |
+//! | 1 | could not be done, or `demo` was not as it says; one line on stderr says why. `report`: not everything could be looked at, a node did not answer, or no such pod is here |
 //! | 2 | `report`: something will crash; `try`: refused at mmap; `fit`: it does not fit |
 //! | 3 | `try`: refused at a touch |
 //! | 64 | a flag, its value or the web configuration is wrong; one line on stderr says which and what was expected |
@@ -12,6 +12,7 @@ mod demo;
 mod fit;
 mod flags;
 mod guard;
+mod from;
 mod help;
 mod here;
 mod log;
@@ -59,6 +60,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         None | Some(Command::Serve) => serve::run(cli.flags),
+        Some(Command::Report(report)) if !report.from.is_empty() => from::run(&report),
         Some(Command::Report(report)) => report::run(&report, cli.flags),
         Some(Command::Try(wish)) => trial::run(&wish, cli.flags),
         Some(Command::Fit(wish)) => fit::run(&wish, cli.flags),

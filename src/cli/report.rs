@@ -21,7 +21,7 @@ use crate::render::report::{self, Layout, Style};
 const APART: Duration = Duration::from_millis(500);
 
 /// Something will crash.
-const WILL_CRASH: u8 = 2;
+pub(super) const WILL_CRASH: u8 = 2;
 
 /// Looks, and prints what there is.
 pub(super) fn run(report: &Report, flags: Flags) -> anyhow::Result<ExitCode> {
@@ -65,7 +65,8 @@ pub(super) fn run(report: &Report, flags: Flags) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn style(colour: Colour) -> Style {
+/// Whether to write colours.
+pub(super) fn style(colour: Colour) -> Style {
     match colour {
         Colour::Always => Style::Coloured,
         Colour::Auto if wants_colour(&io::stdout()) => Style::Coloured,

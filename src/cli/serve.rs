@@ -12,6 +12,9 @@ use crate::config::Config;
 
 /// Serves until told to end.
 pub(super) fn run(flags: Flags) -> anyhow::Result<ExitCode> {
+    if let Some(complaint) = flags.complaint() {
+        return Ok(usage::refuse(complaint));
+    }
     let _log = log::start(flags.log_level.unwrap_or(LogLevel::Info), flags.log_format)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -76,7 +76,9 @@ impl Show {
         };
         let poll_interval = Interval::nearest(config.poll_interval.duration().min(demo.step()));
         let (lister, probe, kubelet, mappings) = (Lister::Here, None, None, None);
-        let config = Config { poll_interval, lister, probe, kubelet, mappings, ..config };
+        // A cluster's Events tell of no demonstration.
+        let config =
+            Config { poll_interval, lister, probe, kubelet, mappings, events: None, ..config };
         Ok(Self { demo, config, runtime, signals, latest: LATEST })
     }
 

@@ -72,6 +72,7 @@ fn told(lie: Lie) -> anyhow::Result<ExitCode> {
         kubelet: None,
         mappings: None,
         guard: None,
+        events: None,
         probe: None,
     };
     let demo = Demo { real: false, length: Duration::from_millis(60), once: true };

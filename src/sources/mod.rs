@@ -38,7 +38,7 @@ pub use hierarchy::root as hierarchy_root;
 pub use host::name as host_name;
 #[cfg(feature = "internals")]
 pub use kubelet::read_pods;
-pub use kubelet::{Answer, Endpoint, Kubelet, KubeletName, KubeletUrl, parse_quantity};
+pub use kubelet::{Answer, Endpoint, Kubelet, parse_quantity};
 pub use lister::{Lister, run_lister};
 #[cfg(feature = "internals")]
 pub use mappings::of_processes as mappings_of;

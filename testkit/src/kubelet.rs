@@ -16,7 +16,7 @@ use super::DEADLINE;
 use super::tls::{Authority, Identity};
 
 /// Nobody else asks the system for a port here, so one that was given up can be had again.
-const HOST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+pub(crate) const HOST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// What it says.
 #[derive(Clone)]

@@ -11,6 +11,7 @@
 )]
 
 pub mod agent;
+pub mod api_server;
 pub mod dashboards;
 pub mod exposition;
 pub mod faults;

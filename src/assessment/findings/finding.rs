@@ -53,6 +53,12 @@ pub struct Figure {
     pub value: u64,
 }
 
+impl From<(&'static str, u64)> for Figure {
+    fn from((name, value): (&'static str, u64)) -> Self {
+        Self { name, value }
+    }
+}
+
 /// Whom a finding is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subject {

@@ -157,7 +157,7 @@ impl Rule {
             page_size: page_size.into(),
             sentence,
             remedy,
-            figures: figures.iter().map(|(name, value)| Figure { name, value: *value }).collect(),
+            figures: figures.iter().copied().map(Figure::from).collect(),
         }
     }
 }

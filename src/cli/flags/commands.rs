@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::amount::{self, Amount};
+use crate::client::Origin;
 use crate::units::PageSize;
 
 /// How to report.
@@ -20,6 +21,12 @@ pub(in crate::cli) struct Report {
     /// Only this pod, by its name or UID
     #[arg(long, value_name = "POD")]
     pub(in crate::cli) pod: Option<String>,
+    /// Not this node, but those whose agents answer there, as one report; may be repeated
+    #[arg(long, value_name = "URL")]
+    pub(in crate::cli) from: Vec<Origin>,
+    /// How to ask them: passwords, tokens, certificates, as in Prometheus' http_config
+    #[arg(long = "from.config", value_name = "FILE", requires = "from")]
+    pub(in crate::cli) from_config: Option<PathBuf>,
     /// When to use colours; NO_COLOR in the environment means never
     #[arg(long, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
     pub(in crate::cli) color: Colour,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::kubelet::KubeletFlags;
+use super::kubernetes::KubernetesFlags;
 use super::probe::ProbeFlags;
 use crate::assessment::{MutedPod, Thresholds};
 use crate::config::{Config, Interval, ListenAddress, TelemetryPath, node_name_of_environment};
@@ -156,6 +157,8 @@ pub(in crate::cli) struct Flags {
     #[command(flatten)]
     kubelet: KubeletFlags,
     #[command(flatten)]
+    kubernetes: KubernetesFlags,
+    #[command(flatten)]
     probe: ProbeFlags,
     /// Where procfs is mounted
     #[arg(
@@ -228,6 +231,11 @@ pub(in crate::cli) struct Flags {
 }
 
 impl Flags {
+    /// What is wrong with what they ask of `serve`, in one line.
+    pub(in crate::cli) fn complaint(&self) -> Option<&'static str> {
+        self.kubernetes.complaint()
+    }
+
     /// With that address if no flag and no variable has set one.
     pub(in crate::cli) fn or_listen(mut self, address: ListenAddress) -> Self {
         if self.listen.is_empty() {
@@ -257,6 +265,7 @@ impl From<Flags> for Config {
             kubelet: flags.kubelet.into(),
             mappings: flags.mappings.then_some(flags.mappings_interval),
             guard: flags.guard,
+            events: flags.kubernetes.into(),
             probe: flags.probe.into(),
             lister: Lister::Child,
             roots: Roots {

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::client::{Origin, PeerName};
 use crate::config::{Interval, KubeletConfig};
-use crate::sources::{Endpoint, KubeletName, KubeletUrl};
+use crate::sources::Endpoint;
 
 /// How the kubelet is asked, if it is.
 #[derive(Debug, Args)]
@@ -28,7 +29,7 @@ pub(super) struct KubeletFlags {
         value_name = "URL",
         default_value = "https://127.0.0.1:10250"
     )]
-    url: KubeletUrl,
+    url: Origin,
     /// The token to show it, read anew for every request
     #[arg(
         long = "kubelet.token-file",
@@ -60,7 +61,7 @@ pub(super) struct KubeletFlags {
         help_heading = "Kubelet",
         value_name = "NAME"
     )]
-    server_name: Option<KubeletName>,
+    server_name: Option<PeerName>,
     /// Take any certificate for the kubelet's: whoever answers is given the token and believed
     #[arg(
         long = "kubelet.insecure-skip-verify",

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use super::samples::{Samples, as_f64};
 use super::{Collect, Family, Kind};
+use crate::events::Outcome;
 use crate::snapshot::{Process, Reading};
 use crate::units::Bytes;
 use crate::view::View;
@@ -116,6 +117,19 @@ pub(super) const FAMILIES: &[Family] = &[
         "Lines of the log that could not be written: stderr is closed, its disk is full, or nobody reads its pipe.",
         |view, samples| samples.push([], as_f64(view.poll.log_lines_lost)),
     ),
+    Family {
+        name: "hugetlb_exporter_events_total",
+        kind: Kind::Counter,
+        help: "Events of findings (only with --kubernetes.events): created; repeated, where one was there; gone, where the pod's namespace is; invalid, where the API server does not take one; dropped, the oldest where more than 100 wait. And requests that did not get through and are made again: refused (401, 403), throttled (429), failed (no connection, no answer, 5xx).",
+        labels: &["result"],
+        collect: Collect::Own(|view, samples| {
+            if let Some(counts) = &view.poll.events {
+                for outcome in Outcome::ALL {
+                    samples.push([outcome.word()], as_f64(counts.of(outcome)));
+                }
+            }
+        }),
+    },
     plain(
         "process_cpu_seconds_total",
         Kind::Counter,

@@ -20,6 +20,7 @@ fn view(snapshot: Snapshot) -> View {
         number: 1,
         woken: 0,
         log_lines_lost: 0,
+        events: None,
         duration: Duration::ZERO,
         next: Duration::ZERO,
         process: Reading::Absent,

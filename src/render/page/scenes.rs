@@ -191,6 +191,7 @@ fn seen(snapshots: &[Snapshot]) -> View {
             number: 31,
             woken: 0,
             log_lines_lost: 0,
+            events: None,
             duration: Duration::from_micros(2_340),
             next: Duration::from_secs(2),
             process,

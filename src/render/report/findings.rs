@@ -38,7 +38,7 @@ pub(super) fn muted(findings: &[Finding], layout: Layout<'_>) -> String {
 
 impl Style {
     /// The word, coloured where colours are shown; it says the same without.
-    fn severity(self, severity: Severity) -> String {
+    pub(super) fn severity(self, severity: Severity) -> String {
         let colour = match severity {
             Severity::Critical => "1;31",
             Severity::Warning => "33",

@@ -1,11 +1,13 @@
 //! One look at a node: for a terminal, and for programs.
 
 mod findings;
+mod fleet;
 mod json;
 mod layout;
 mod lines;
 mod table;
 
+pub use fleet::{fleet_json, fleet_table};
 pub use json::{incidents, json};
 pub use table::table;
 

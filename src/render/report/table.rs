@@ -55,7 +55,7 @@ pub fn table(view: &View, layout: Layout<'_>) -> String {
 }
 
 /// A heading, and the rows below it or what to say without any.
-fn section(text: &mut String, width: usize, heading: &str, rows: &Rows, without: &str) {
+pub(super) fn section(text: &mut String, width: usize, heading: &str, rows: &Rows, without: &str) {
     if !text.is_empty() {
         text.push('\n');
     }
@@ -102,7 +102,7 @@ fn pools(pools: &[Pool]) -> Rows {
     rows
 }
 
-fn of_tenants(who: &'static str) -> Rows {
+pub(super) fn of_tenants(who: &'static str) -> Rows {
     let words = columns::TENANT.map(|column| column.word);
     Rows::new(&[&[who], &words[..]].concat(), 2)
 }

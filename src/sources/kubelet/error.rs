@@ -1,6 +1,5 @@
 //! Why the kubelet gave no answer, in one line each.
 
-use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 
 use super::pods::NotPods;
+use crate::client::SendError;
 use crate::worker::Panicked;
 
 /// Why the kubelet could not be asked, or what was wrong with its answer.
@@ -69,15 +69,9 @@ pub enum AskError {
         /// Why.
         source: io::Error,
     },
-    /// There is no such request.
-    #[error("can't make the request: {0}")]
-    Request(#[source] hyper::http::Error),
-    /// It does not speak HTTP, or not to the end.
-    #[error("{}; expected an answer in HTTP", chain(.0))]
-    Http(#[source] hyper::Error),
-    /// The body broke off.
-    #[error("the answer broke off: {}", chain(.0))]
-    Broken(#[source] hyper::Error),
+    /// It does not speak HTTP, or not to the end, or says too much.
+    #[error(transparent)]
+    Sent(SendError),
     /// It said no.
     #[error("{status}{}; {}", bracketed(.reason), hint(*.status))]
     Refused {
@@ -85,12 +79,6 @@ pub enum AskError {
         status: StatusCode,
         /// And why.
         reason: String,
-    },
-    /// Nobody needs so much.
-    #[error("the answer is larger than {most} bytes")]
-    TooLarge {
-        /// How much is accepted.
-        most: usize,
     },
     /// It did not come in time.
     #[error("no whole answer within {}", humantime::format_duration(*.limit))]
@@ -104,17 +92,6 @@ pub enum AskError {
     /// A thread of ours ended before its time.
     #[error("asking was cut short: {0}")]
     CutShort(#[from] Panicked),
-}
-
-/// An error with its causes: hyper's say nothing without them.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn bracketed(reason: &str) -> String {

@@ -8,14 +8,12 @@ mod error;
 mod limits;
 mod pods;
 mod quantity;
-mod server_name;
-mod trust;
-mod url;
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::client::{Origin, PeerName};
 use crate::snapshot::{Health, Problems};
 use crate::worker::Worker;
 use client::Preparation;
@@ -25,8 +23,6 @@ pub use pods::Answer;
 #[cfg(feature = "internals")]
 pub use pods::read as read_pods;
 pub use quantity::parse as parse_quantity;
-pub use server_name::KubeletName;
-pub use url::KubeletUrl;
 
 const PATH: &str = "/pods";
 
@@ -37,13 +33,13 @@ const LONGEST_COMPLAINT: usize = 1_000;
 #[derive(Debug, Clone)]
 pub struct Endpoint {
     /// Where it listens.
-    pub url: KubeletUrl,
+    pub url: Origin,
     /// The token to show; not shown where the URL is `http`.
     pub token_file: PathBuf,
     /// Who may have signed its certificate, as PEM.
     pub ca_file: PathBuf,
     /// The name that its certificate is for; nothing where that is the URL's host.
-    pub server_name: Option<KubeletName>,
+    pub server_name: Option<PeerName>,
     /// Whether anyone may be the kubelet.
     pub insecure_skip_verify: bool,
 }

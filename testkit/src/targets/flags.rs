@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use hugetlb_exporter::fuzzing::{
-    Interval, KubeletUrl, ListenAddress, PageSize, TelemetryPath, parse_quantity,
+    Interval, ListenAddress, Origin, PageSize, TelemetryPath, parse_quantity,
 };
 use hyper::Uri;
 
@@ -37,7 +37,7 @@ pub fn flags(bytes: &[u8]) {
         let uri: Uri = path.as_str().parse().expect("a path that can be asked for");
         assert_eq!(uri.path(), text, "who asks for it is given it");
     }
-    again::<KubeletUrl>(text);
+    again::<Origin>(text);
     quantity(text);
 }
 

@@ -1,4 +1,4 @@
-//! Whom we believe to be the kubelet.
+//! Whom we believe to be the server, and whom we say that we are.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio_rustls::rustls::crypto::{
     CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
 };
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
@@ -23,6 +23,15 @@ pub enum Trust {
     Anyone,
 }
 
+/// A certificate of ours, and its key.
+#[derive(Debug)]
+pub struct Shown {
+    /// The certificate, and those that lead from it to an authority.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// Its key.
+    pub key: PrivateKeyDer<'static>,
+}
+
 impl Trust {
     /// The authorities of a PEM file; nothing where it holds none.
     pub fn of_pem(pem: &[u8]) -> Option<Self> {
@@ -32,8 +41,13 @@ impl Trust {
         (!authorities.is_empty()).then_some(Self::Authorities(authorities))
     }
 
+    /// No authority at all: everyone is refused.
+    pub fn nobody() -> Self {
+        Self::Authorities(RootCertStore::empty())
+    }
+
     /// The client's side of TLS. The provider is named here: a process-wide one could be another.
-    pub fn into_config(self) -> Result<ClientConfig, Error> {
+    pub fn into_config(self, shown: Option<Shown>) -> Result<ClientConfig, Error> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?;
@@ -43,7 +57,10 @@ impl Trust {
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked(provider)))
             }
         };
-        Ok(builder.with_no_client_auth())
+        match shown {
+            Some(Shown { certificates, key }) => builder.with_client_auth_cert(certificates, key),
+            None => Ok(builder.with_no_client_auth()),
+        }
     }
 }
 

@@ -1,12 +1,12 @@
-//! Where the kubelet is.
+//! Where a server is.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// A kubelet's URL: `https://127.0.0.1:10250`, or `http://127.0.0.1:10255` for the read-only port.
+/// The scheme, host and port of a server's URL: `https://127.0.0.1:10250`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KubeletUrl {
+pub struct Origin {
     /// Whether it is `https`. If it is not, nothing secret is sent there.
     tls: bool,
     /// A name or an address, an IPv6 address without its brackets.
@@ -14,52 +14,53 @@ pub struct KubeletUrl {
     port: u16,
 }
 
-/// A text that is no kubelet's URL.
+/// A text that is no such URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "expected `https://HOST:PORT` or, for the read-only port, `http://HOST:PORT`, the port from 1 to 65535"
-)]
-pub struct InvalidKubeletUrl;
+#[error("expected `https://HOST:PORT` or `http://HOST:PORT`, the port from 1 to 65535")]
+pub struct InvalidOrigin;
 
-impl KubeletUrl {
-    pub(super) fn is_tls(&self) -> bool {
+impl Origin {
+    /// Whether it is `https`.
+    pub fn is_tls(&self) -> bool {
         self.tls
     }
 
-    pub(super) fn host(&self) -> &str {
+    /// A name or an address, an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
         &self.host
     }
 
-    pub(super) fn port(&self) -> u16 {
+    /// From 1 on.
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// `HOST:PORT`, as the `Host` header has it.
-    pub(super) fn authority(&self) -> String {
+    pub fn authority(&self) -> String {
         let Self { host, port, .. } = self;
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 }
 
-impl fmt::Display for KubeletUrl {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", if self.tls { "https" } else { "http" }, self.authority())
     }
 }
 
-impl FromStr for KubeletUrl {
-    type Err = InvalidKubeletUrl;
+impl FromStr for Origin {
+    type Err = InvalidOrigin;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (scheme, rest) = text.split_once("://").ok_or(InvalidKubeletUrl)?;
+        let (scheme, rest) = text.split_once("://").ok_or(InvalidOrigin)?;
         let tls = match scheme {
             "https" => true,
             "http" => false,
-            _ => return Err(InvalidKubeletUrl),
+            _ => return Err(InvalidOrigin),
         };
         // `$(NODE_IP)` puts an IPv6 address there without brackets: the port is what follows the last colon.
         let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (hosts, port) = rest.rsplit_once(':').ok_or(InvalidKubeletUrl)?;
+        let (hosts, port) = rest.rsplit_once(':').ok_or(InvalidOrigin)?;
         let bracketed = hosts.strip_prefix('[').and_then(|hosts| hosts.strip_suffix(']'));
         let hosts = bracketed.unwrap_or(hosts);
         // `status.hostIPs` is a list; first comes what `status.hostIP` is.
@@ -69,7 +70,7 @@ impl FromStr for KubeletUrl {
         let are_addresses = others.is_none_or(|others| others.split(',').all(is_address));
         match port_of(port) {
             Some(port) if is_host && are_addresses => Ok(Self { tls, host: host.to_owned(), port }),
-            _ => Err(InvalidKubeletUrl),
+            _ => Err(InvalidOrigin),
         }
     }
 }
@@ -102,11 +103,11 @@ mod tests {
             "https://node-1.example.com:10250",
             "http://localhost:10255",
         ] {
-            let url: KubeletUrl = text.parse().expect(text);
+            let url: Origin = text.parse().expect(text);
             assert_eq!(url.to_string(), text);
             assert_eq!(format!("{text}/").parse(), Ok(url), "a slash at the end is no matter");
         }
-        let url: KubeletUrl = "https://[fd00::1]:10250".parse().expect("a url");
+        let url: Origin = "https://[fd00::1]:10250".parse().expect("a url");
         assert_eq!((url.host(), url.authority().as_str()), ("fd00::1", "[fd00::1]:10250"));
     }
 
@@ -117,7 +118,7 @@ mod tests {
             let (first, _) = node_ip.split_once(',').unwrap_or((node_ip, ""));
             for text in [format!("https://{node_ip}:10250"), format!("https://[{node_ip}]:10250/")]
             {
-                let url: KubeletUrl = text.parse().expect(&text);
+                let url: Origin = text.parse().expect(&text);
                 assert_eq!((url.host(), url.port()), (first, 10250), "{text}");
             }
         }
@@ -129,11 +130,11 @@ mod tests {
             ("https://[fd00::1]:10250", "https://[fd00::1]:10250"),
             ("https://[10.0.0.1]:10250/", "https://10.0.0.1:10250"),
         ] {
-            let url: KubeletUrl = text.parse().expect(text);
+            let url: Origin = text.parse().expect(text);
             assert_eq!(url.to_string(), usual);
         }
         for text in ["https://[node]:10250", "https://[10.0.0.1]", "https://[10.0.0.1]x:10250"] {
-            assert!(text.parse::<KubeletUrl>().is_err(), "{text}");
+            assert!(text.parse::<Origin>().is_err(), "{text}");
         }
     }
 
@@ -170,15 +171,15 @@ mod tests {
             "https://a b:1",
             "https://$(NODE_IP):10250",
         ] {
-            assert_eq!(text.parse::<KubeletUrl>(), Err(InvalidKubeletUrl), "{text}");
+            assert_eq!(text.parse::<Origin>(), Err(InvalidOrigin), "{text}");
         }
     }
 
     proptest! {
         #[test]
         fn no_text_panics(text in "\\PC*", near in "https?://[\\[\\]a-z0-9.:@/?#-]{0,20}") {
-            let _ = text.parse::<KubeletUrl>();
-            if let Ok(url) = near.parse::<KubeletUrl>() {
+            let _ = text.parse::<Origin>();
+            if let Ok(url) = near.parse::<Origin>() {
                 prop_assert_eq!(url.to_string().parse(), Ok(url));
             }
         }
