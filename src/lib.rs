@@ -17,7 +17,6 @@ mod worker;
 mod log;
 mod client;
 mod identity;
-#[allow(dead_code, reason = "the source that reads these files is being built on it")]
 mod exchange;
 mod snapshot;
 mod history;

@@ -16,8 +16,8 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::sync::{oneshot, watch};
 
 use super::assessor::Assessor;
-use super::guard::GuardSlot;
 use super::events::EventSlot;
+use super::guard::GuardSlot;
 use super::kubelet::KubeletSlot;
 use super::mappings::MappingSlot;
 use super::names::NameSlot;

@@ -3,6 +3,7 @@
 //! A cgroup is known by its directory's device and inode number, not by its name: whatever else is put in its place is
 //! not it, and is neither read nor written. kernfs counts its inode numbers up.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -69,6 +70,12 @@ pub struct Opened<'a> {
 }
 
 impl Directory {
+    /// One of that name below it; none if the name is no text, as none of the kubelet's is.
+    pub fn below(&self, name: &OsStr) -> Option<Self> {
+        let shown = format!("{}/{}", self.shown, name.to_str()?);
+        Self::at(self.path.join(name), shown).ok().filter(|it| it.device == self.device)
+    }
+
     /// The directory at a path, as it is now. No link is followed at its end.
     pub fn at(path: PathBuf, shown: String) -> io::Result<Self> {
         let found = std::fs::symlink_metadata(&path)?;

@@ -7,7 +7,6 @@ mod cgroup;
 mod declared;
 #[cfg(test)]
 pub mod example;
-#[allow(dead_code, reason = "the guard and the source that reads its report are being built on it")]
 pub mod guard;
 mod guarded;
 mod mapping;

@@ -30,10 +30,10 @@ mod silent_fallback;
 mod trap_armed;
 mod uncertain;
 mod will_crash;
+mod words;
 mod wrong_page_size;
 
 use std::collections::HashSet;
-use std::fmt::Display;
 use std::sync::Arc;
 
 use super::ledger::Ledger;
@@ -49,6 +49,7 @@ use crate::units::{Bytes, PageSize};
 pub use confirm::{Changes, Findings};
 pub use finding::{Figure, Finding, REQUIRED_LIMIT, SHORTFALL, Severity, Subject};
 pub use mute::MutedPod;
+use words::{capital, count, resource, times, whole_pages};
 
 /// All rules, the worst first; findings come in this order.
 pub const RULES: &[Rule] = &[
@@ -318,33 +319,6 @@ fn add_once(findings: &mut Vec<Finding>, first: usize, found: Option<Finding>) {
     if !known.any(|one| one.subject == found.subject && one.page_size == found.page_size) {
         findings.push(found);
     }
-}
-
-/// The resource's name in a pod's spec.
-fn resource(page_size: PageSize) -> String {
-    format!("hugepages-{page_size}")
-}
-
-/// Rounded up to whole pages.
-fn whole_pages(bytes: Bytes, page_size: PageSize) -> Bytes {
-    let page = page_size.bytes().0;
-    Bytes(bytes.0.div_ceil(page).saturating_mul(page))
-}
-
-/// A sentence begins with a capital.
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
-/// One thing, or several.
-fn count<N: Copy + Display + Eq + From<u8>>(number: N, one: &str) -> String {
-    if number == N::from(1) { format!("1 {one}") } else { format!("{number} {one}s") }
-}
-
-/// How often.
-fn times(number: u64) -> String {
-    if number == 1 { "once".to_owned() } else { format!("{number} times") }
 }
 
 #[cfg(test)]

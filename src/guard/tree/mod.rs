@@ -211,7 +211,7 @@ impl Tree {
     /// Takes in a pod or a tier that is below another.
     fn add_below(&mut self, above: usize, name: &OsStr) -> Option<Told> {
         let tier = self.tiers.get(above)?;
-        let directory = below(&tier.directory, name)?;
+        let directory = tier.directory.below(name)?;
         let kubepods = tier.kubepods;
         match Owner::of(&directory.shown) {
             Owner::Pod(pod) => {
@@ -268,7 +268,7 @@ impl Tree {
 
     fn add_container(&mut self, id: PodId, name: &OsStr) {
         let Some(pod) = self.pods.get(&id) else { return };
-        let Some(directory) = below(&pod.directory, name) else { return };
+        let Some(directory) = pod.directory.below(name) else { return };
         let Owner::Container(container) = Owner::of(&directory.shown) else { return };
         let is_known = pod.containers.get(name).is_some_and(|known| known.directory == directory);
         if is_known || container.pod.uid != pod.uid {
@@ -343,12 +343,6 @@ fn directories(path: &Path) -> Vec<OsString> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     directories.map(|entry| entry.file_name()).collect()
-}
-
-/// A directory below another; none if its name is no text, as none of the kubelet's is.
-fn below(above: &Directory, name: &OsStr) -> Option<Directory> {
-    let shown = format!("{}/{}", above.shown, name.to_str()?);
-    Directory::at(above.path.join(name), shown).ok().filter(|it| it.device == above.device)
 }
 
 #[cfg(test)]
