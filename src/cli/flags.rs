@@ -82,7 +82,7 @@ pub(super) enum Command {
         after_long_help = "Exit status: 0 what happened was served, 1 it was not or could not be tried, 64 a wrong flag."
     )]
     Demo(DemoFlags),
-    /// Keep this node's pods from being killed for their huge pages, by the limits that are missing
+    /// Set limits that are missing, so that no pod is killed for its huge pages
     ///
     /// A process of its own, user 0 without capabilities, with kubepods mounted writable; it opens no socket. It writes limits
     /// of pods and their containers alone, and records each write on the node before it makes it. Try it with

@@ -11,7 +11,7 @@ use crate::sources::Endpoint;
 /// How the kubelet is asked, if it is.
 #[derive(Debug, Args)]
 pub(super) struct KubeletFlags {
-    /// Also ask this node's kubelet for its pods: declared limits, names of static pods
+    /// Also ask the kubelet for its pods: declared limits, names of static pods
     #[arg(
         long = "collector.kubelet",
         env = "HUGETLB_EXPORTER_COLLECTOR_KUBELET",

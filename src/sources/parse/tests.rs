@@ -1,3 +1,5 @@
+//! Every spelling that was seen, and any bytes.
+
 use super::*;
 use proptest::prelude::*;
 
