@@ -35,8 +35,12 @@ class Variant:
     def pod(self):
         return self.one("DaemonSet")["spec"]["template"]["spec"]
 
-    def container(self):
-        (found,) = self.pod()["containers"]
+    def containers(self):
+        """All containers of the pods, those that run before the others too."""
+        return self.pod()["containers"] + self.pod().get("initContainers", [])
+
+    def container(self, name="hugetlb-exporter"):
+        (found,) = [found for found in self.containers() if found["name"] == name]
         return found
 
     def directories(self):

@@ -13,6 +13,7 @@ mod names;
 mod pace;
 mod poller;
 mod prober;
+mod witness;
 
 use std::future::Future;
 use std::io;
@@ -34,6 +35,7 @@ use names::NameSlot;
 use pace::Pace;
 use poller::{Poller, Polling, Slots};
 use prober::ProbeSlot;
+use witness::WitnessSlot;
 
 /// A task that panics is started again after this time.
 const RESTART: Duration = Duration::from_secs(1);
@@ -127,11 +129,14 @@ async fn serve(
         KubeletSlot::start(config.kubelet)
     );
     let mappings = config.mappings.map(|every| MappingSlot::start(config.roots.clone(), every));
+    let proc = config.roots.proc.clone();
+    let witness = config.witness.map(|directory| WitnessSlot::start(directory, proc, started));
     let slots = Slots {
         names: names?,
         kubelet: kubelet?,
         mappings: mappings.transpose()?,
         probe,
+        witness: witness.transpose()?,
         web_config,
     };
     let reader = Reader::resident(config.roots);

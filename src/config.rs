@@ -43,6 +43,8 @@ pub struct Config {
     pub kubelet: Option<KubeletConfig>,
     /// How often to look at what processes have mapped; nothing where it is not looked for.
     pub mappings: Option<Interval>,
+    /// The directory that the witness of SIGBUS writes to; nothing where there is none.
+    pub witness: Option<PathBuf>,
     /// How to probe; nothing where it is not to be done.
     pub probe: Option<ProbeConfig>,
 }

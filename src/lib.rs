@@ -26,6 +26,7 @@ mod view;
 mod render;
 mod sources;
 mod probe;
+mod witness;
 mod web;
 mod agent;
 mod config;

@@ -1,6 +1,7 @@
 //! A report's look at the node: once more, without the loop.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -12,7 +13,8 @@ use crate::history::{History, Retention};
 use crate::incidents::Incidents;
 use crate::snapshot::{Health, Reading, Taken};
 use crate::sources::{
-    Aside, Endpoint, Found, Lister, LogDirectory, Named, Names, Reader, Roots, scan_mappings,
+    Aside, Endpoint, Found, Lister, LogDirectory, Named, Names, Reader, Roots, WitnessFile,
+    scan_mappings,
 };
 use crate::view::{Poll, View};
 
@@ -35,6 +37,8 @@ pub struct Looking {
     pub kubelet: Option<Endpoint>,
     /// Whether to look at what processes have mapped.
     pub at_mappings: bool,
+    /// The directory that the witness of SIGBUS writes to, if it is to be asked.
+    pub witness: Option<PathBuf>,
     /// Who lists the log directories.
     pub lister: Lister,
     /// The time between the two looks.
@@ -50,6 +54,7 @@ impl Looking {
             thresholds: Thresholds::default(),
             kubelet: None,
             at_mappings: false,
+            witness: None,
             lister: Lister::Here,
             apart: Duration::ZERO,
         }
@@ -111,11 +116,13 @@ impl<T: Send + 'static> Pending<T> {
 /// who hangs is found by what has changed since the look before. Waits a moment for names, and holds nothing back for want of
 /// one.
 pub fn look(looking: Looking) -> View {
-    let Looking { node, roots, thresholds, kubelet, at_mappings, lister, apart } = looking;
+    let Looking { node, roots, thresholds, kubelet, at_mappings, witness, lister, apart } = looking;
     let mut aside = look_aside(&roots, lister, at_mappings);
     if let Some(endpoint) = kubelet {
         kubelet::ask_once(endpoint).add_to(&mut aside);
     }
+    aside.witness = witness
+        .map(|directory| WitnessFile::new(directory, roots.proc.clone(), Instant::now()).read());
     let mut reader = Reader::new(roots);
     let mut history = History::new(Retention { hold_back: Duration::ZERO, ..Retention::default() });
     let mut findings = Findings::default();

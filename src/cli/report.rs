@@ -33,6 +33,7 @@ pub(super) fn run(report: &Report, flags: Flags) -> anyhow::Result<ExitCode> {
         thresholds: config.thresholds,
         kubelet: config.kubelet.map(|kubelet| kubelet.endpoint),
         at_mappings: config.mappings.is_some(),
+        witness: config.witness,
         lister: config.lister,
         apart: APART,
     });

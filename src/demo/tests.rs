@@ -71,6 +71,7 @@ fn told(lie: Lie) -> anyhow::Result<ExitCode> {
         thresholds: Thresholds::default(),
         kubelet: None,
         mappings: None,
+        witness: None,
         probe: None,
     };
     let demo = Demo { real: false, length: Duration::from_millis(60), once: true };

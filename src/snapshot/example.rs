@@ -34,6 +34,7 @@ pub fn node(since_start: Duration) -> Snapshot {
         declared: None,
         mappings: None,
         probes: None,
+        witness: None,
         sources: Vec::new(),
     }
 }

@@ -23,6 +23,8 @@ pub enum Source {
     Kubelet,
     /// `/proc/PID/smaps` of the containers' processes.
     Mappings,
+    /// The file that the witness of SIGBUS writes.
+    Witness,
     /// The files of `--web.config.file`, read anew as they change.
     WebConfig,
 }
@@ -39,6 +41,7 @@ impl fmt::Display for Source {
             Self::PodLogs => "pod-logs",
             Self::Kubelet => "kubelet",
             Self::Mappings => "mappings",
+            Self::Witness => "witness",
             Self::WebConfig => "web-config",
         })
     }

@@ -7,6 +7,7 @@ mod declared_limit_not_set;
 mod faults_refused;
 mod finding;
 mod idle_grant;
+mod killed;
 mod limit_dropped;
 mod limit_not_enforced;
 mod mapping_refused;
@@ -19,6 +20,7 @@ mod outside_pod_cgroup;
 mod pages_orphaned;
 mod pages_unattributed;
 mod pods_unlimited;
+mod pool_empty_kill;
 mod pool_short;
 mod probe_stale;
 mod refusals_ambiguous;
@@ -28,10 +30,10 @@ mod silent_fallback;
 mod trap_armed;
 mod uncertain;
 mod will_crash;
+mod words;
 mod wrong_page_size;
 
 use std::collections::HashSet;
-use std::fmt::Display;
 use std::sync::Arc;
 
 use super::ledger::Ledger;
@@ -47,6 +49,7 @@ use crate::units::{Bytes, PageSize};
 pub use confirm::{Changes, Findings};
 pub use finding::{Figure, Finding, REQUIRED_LIMIT, SHORTFALL, Severity, Subject};
 pub use mute::MutedPod;
+use words::{capital, count, times};
 
 /// All rules, the worst first; findings come in this order.
 pub const RULES: &[Rule] = &[
@@ -54,6 +57,7 @@ pub const RULES: &[Rule] = &[
     will_crash::RULE,
     memory_short::RULE,
     faults_refused::RULE,
+    pool_empty_kill::RULE,
     mapping_refused::RULE,
     limit_not_enforced::RULE,
     uncertain::RULE,
@@ -325,22 +329,6 @@ fn resource(page_size: PageSize) -> String {
 fn whole_pages(bytes: Bytes, page_size: PageSize) -> Bytes {
     let page = page_size.bytes().0;
     Bytes(bytes.0.div_ceil(page).saturating_mul(page))
-}
-
-/// A sentence begins with a capital.
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
-}
-
-/// One thing, or several.
-fn count<N: Copy + Display + Eq + From<u8>>(number: N, one: &str) -> String {
-    if number == N::from(1) { format!("1 {one}") } else { format!("{number} {one}s") }
-}
-
-/// How often.
-fn times(number: u64) -> String {
-    if number == 1 { "once".to_owned() } else { format!("{number} times") }
 }
 
 #[cfg(test)]

@@ -122,6 +122,16 @@ pub(in crate::cli) struct Flags {
         default_value = "10s"
     )]
     mappings_interval: Interval,
+    /// The directory that `hugetlb-exporter witness` writes to, which says what processes got SIGBUS
+    #[arg(
+        long = "collector.witness",
+        env = "HUGETLB_EXPORTER_COLLECTOR_WITNESS",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Collection",
+        value_name = "DIR"
+    )]
+    witness: Option<PathBuf>,
     /// Namespaces of whose pods no finding is raised; their metrics stay
     #[arg(
         long = "findings.mute-namespace",
@@ -157,7 +167,7 @@ pub(in crate::cli) struct Flags {
         value_name = "DIR",
         default_value = "/proc"
     )]
-    procfs: PathBuf,
+    pub(in crate::cli) procfs: PathBuf,
     /// Where sysfs is mounted
     #[arg(
         long = "path.sysfs",
@@ -246,6 +256,7 @@ impl From<Flags> for Config {
             },
             kubelet: flags.kubelet.into(),
             mappings: flags.mappings.then_some(flags.mappings_interval),
+            witness: flags.witness,
             probe: flags.probe.into(),
             lister: Lister::Child,
             roots: Roots {

@@ -61,13 +61,22 @@ struct Guest {
 /// Every guest.
 fn all() -> Vec<Guest> {
     let usual = Shape::default();
-    vec![Guest {
+    let trixie = Guest {
         name: "trixie",
         suite: "trixie",
         shape: Shape { nodes: 2, accounting: true, ..usual },
         when: When::Always,
-        scenarios: scenarios::EVERYWHERE.to_vec(),
-    }]
+        scenarios: scenarios::everywhere(),
+    };
+    let of_age = |suite| Guest {
+        name: suite,
+        suite,
+        shape: usual,
+        when: When::Long,
+        scenarios: scenarios::OF_AGES.to_vec(),
+    };
+    // Linux 5.10, 6.1 and whatever is newest.
+    [trixie].into_iter().chain(["bullseye", "bookworm", "sid"].map(of_age)).collect()
 }
 
 /// The scenario of that name, in whatever guest it is.

@@ -21,6 +21,7 @@ mod scraped;
 mod soak;
 mod tls;
 mod waking;
+pub mod witness;
 
 use crate::Lab;
 use crate::evidence;
@@ -59,6 +60,7 @@ fn v2() -> Vec<Named> {
         lifecycle::BOTH,
         lifecycle::V2,
         waking::V2,
+        witness::V2,
         reader::BOTH,
         probe::V2,
         mappings::BOTH,
