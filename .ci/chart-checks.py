@@ -79,6 +79,23 @@ GUARDED = {
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 
+
+def witness(variant):
+    return variant.container("witness")
+
+
+# User 0 and of root two capabilities.
+WITNESS = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"], "add": ["BPF", "PERFMON"]},
+    "privileged": False,
+    "readOnlyRootFilesystem": True,
+    "runAsUser": 0,
+    "runAsGroup": 0,
+    "runAsNonRoot": False,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
 # Variant, what must hold, the check, a change after which it must not hold.
 CHECKS = [
     ("default", "it is user 10270", lambda v: user_is(v, 10270),
@@ -230,6 +247,31 @@ CHECKS = [
      and context(v)["capabilities"] == {"drop": ["ALL"], "add": ["SYS_PTRACE"]},
      put(lambda v: context(v)["capabilities"], "add", ["SYS_ADMIN"])),
     ("mappings", "it can write no directory of the node", all_read_only, put(first_mount, "readOnly", False)),
+    ("witness", "the witness is user 0 with two capabilities, and no value gives it more",
+     lambda v: witness(v)["securityContext"] == WITNESS,
+     put(lambda v: witness(v)["securityContext"]["capabilities"], "add", ["SYS_ADMIN"])),
+    ("witness", "it sees no directory of the node",
+     lambda v: [mount["mountPath"] for mount in witness(v)["volumeMounts"]]
+     == ["/witness", "/var/run/secrets/kubernetes.io/serviceaccount"],
+     lambda v: witness(v)["volumeMounts"].append({"mountPath": "/host"})),
+    ("witness", "what stands where a token would is empty",
+     lambda v: [volume["emptyDir"]["medium"] for volume in v.pod()["volumes"] if volume["name"] == "witness-token"]
+     == ["Memory"],
+     lambda v: v.pod()["volumes"].clear()),
+    ("witness", "it opens no port and is asked nothing",
+     lambda v: not {"ports", "livenessProbe", "readinessProbe"} & witness(v).keys(),
+     put(witness, "ports", [{"containerPort": 1}])),
+    ("witness", "the exporter beside it stays what it is, and can't write what it reads",
+     lambda v: v.pod()["securityContext"] == VARIANTS["default"].pod()["securityContext"]
+     and context(v) == context(VARIANTS["default"])
+     and [mount["readOnly"] for mount in v.container()["volumeMounts"] if mount["name"] == "witness-report"] == [True]
+     and "--collector.witness=/witness" in v.container()["args"],
+     put(context, "runAsUser", 0)),
+    ("witness", "no process of the node is seen", lambda v: v.pod()["hostPID"] is False, put(Variant.pod, "hostPID", True)),
+    ("witness", "its constraints allow two capabilities and user 0",
+     lambda v: v.one("SecurityContextConstraints")["allowedCapabilities"] == ["BPF", "PERFMON"]
+     and not v.one("SecurityContextConstraints")["allowPrivilegedContainer"],
+     put(lambda v: v.one("SecurityContextConstraints"), "allowedCapabilities", ["SYS_ADMIN"])),
     ("scratch-probe", "it may write cgroups, and no log",
      lambda v: [mount["readOnly"] for _, mount in v.directories()] == [False, True, True],
      put(first_mount, "readOnly", True)),

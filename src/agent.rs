@@ -15,6 +15,7 @@ mod names;
 mod pace;
 mod poller;
 mod prober;
+mod witness;
 
 use std::future::Future;
 use std::io;
@@ -38,6 +39,7 @@ use names::NameSlot;
 use pace::Pace;
 use poller::{Poller, Polling, Slots};
 use prober::ProbeSlot;
+use witness::WitnessSlot;
 
 /// A task that panics is started again after this time.
 const RESTART: Duration = Duration::from_secs(1);
@@ -134,6 +136,8 @@ async fn serve(
     );
     let mappings = config.mappings.map(|every| MappingSlot::start(config.roots.clone(), every));
     let guard = config.guard.map(|file| GuardSlot::start(file, config.roots.proc.clone()));
+    let proc = config.roots.proc.clone();
+    let witness = config.witness.map(|directory| WitnessSlot::start(directory, proc, started));
     let slots = Slots {
         names: names?,
         kubelet: kubelet?,
@@ -141,6 +145,7 @@ async fn serve(
         guard: guard.transpose()?,
         probe,
         events,
+        witness: witness.transpose()?,
         web_config,
     };
     let reader = Reader::resident(config.roots);

@@ -48,6 +48,8 @@ pub struct Config {
     pub guard: Option<PathBuf>,
     /// How findings become Events; nothing where they do not.
     pub events: Option<EventsConfig>,
+    /// The directory that the witness of SIGBUS writes to; nothing where there is none.
+    pub witness: Option<PathBuf>,
     /// How to probe; nothing where it is not to be done.
     pub probe: Option<ProbeConfig>,
 }

@@ -29,6 +29,7 @@ mod render;
 mod sources;
 mod probe;
 mod guard;
+mod witness;
 mod web;
 mod agent;
 mod config;

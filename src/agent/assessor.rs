@@ -107,7 +107,8 @@ impl Assessor {
 /// different, so most of it is the same in memory.
 fn are_same(before: &Snapshot, now: &Snapshot) -> bool {
     let Snapshot { taken: _, pools, memory, hierarchy, cgroups, own, .. } = before;
-    let Snapshot { names, declared, mappings, guard, probes, sources, accounting, .. } = before;
+    let Snapshot { names, declared, mappings, guard, probes, witness, sources, accounting, .. } =
+        before;
     (pools, memory, hierarchy, own) == (&now.pools, &now.memory, &now.hierarchy, &now.own)
         && *accounting == now.accounting
         && (names, sources) == (&now.names, &now.sources)
@@ -116,6 +117,10 @@ fn are_same(before: &Snapshot, now: &Snapshot) -> bool {
         && are_one(mappings.as_ref(), now.mappings.as_ref())
         && are_one(guard.as_ref(), now.guard.as_ref())
         && are_one(probes.as_ref(), now.probes.as_ref())
+        && match (witness, &now.witness) {
+            (Some(before), Some(now)) => before.says_the_same(now),
+            (before, now) => before.is_none() && now.is_none(),
+        }
 }
 
 fn are_one<T>(before: Option<&Arc<T>>, now: Option<&Arc<T>>) -> bool {

@@ -14,7 +14,7 @@ use crate::incidents::Incidents;
 use crate::snapshot::{Health, Reading, Taken};
 use crate::sources::{
     Aside, Endpoint, Found, Lister, LogDirectory, Named, Names, Reader, Reported, Roots,
-    read_guard, scan_mappings,
+    WitnessFile, read_guard, scan_mappings,
 };
 use crate::view::{Poll, View};
 
@@ -39,6 +39,8 @@ pub struct Looking {
     pub at_mappings: bool,
     /// Where the guard leaves its report, if it is to be read.
     pub guard: Option<PathBuf>,
+    /// The directory that the witness of SIGBUS writes to, if it is to be asked.
+    pub witness: Option<PathBuf>,
     /// Who lists the log directories.
     pub lister: Lister,
     /// The time between the two looks.
@@ -55,6 +57,7 @@ impl Looking {
             kubelet: None,
             at_mappings: false,
             guard: None,
+            witness: None,
             lister: Lister::Here,
             apart: Duration::ZERO,
         }
@@ -123,12 +126,15 @@ impl<T: Send + 'static> Pending<T> {
 /// who hangs is found by what has changed since the look before. Waits a moment for names, and holds nothing back for want of
 /// one.
 pub fn look(looking: Looking) -> View {
-    let Looking { node, roots, thresholds, kubelet, at_mappings, guard, lister, apart } = looking;
+    let Looking { node, roots, thresholds, kubelet, at_mappings, guard, witness, lister, apart } =
+        looking;
     let mut aside = look_aside(&roots, lister, at_mappings);
     aside.guard = guard.map(|directory| look_at_guard(directory, &roots));
     if let Some(endpoint) = kubelet {
         kubelet::ask_once(endpoint).add_to(&mut aside);
     }
+    aside.witness = witness
+        .map(|directory| WitnessFile::new(directory, roots.proc.clone(), Instant::now()).read());
     let mut reader = Reader::new(roots);
     let mut history = History::new(Retention { hold_back: Duration::ZERO, ..Retention::default() });
     let mut findings = Findings::default();

@@ -23,6 +23,7 @@ use super::mappings::MappingSlot;
 use super::names::NameSlot;
 use super::pace::Pace;
 use super::prober::ProbeSlot;
+use super::witness::WitnessSlot;
 use super::{AgentError, changes};
 use crate::assessment::Thresholds;
 use crate::incidents::Recorder;
@@ -30,6 +31,9 @@ use crate::log;
 use crate::snapshot::{Health, Snapshot, Source, Taken};
 use crate::sources::{Aside, OwnProcess, Reader};
 use crate::view::{Poll, View};
+
+/// A refusal waits so long for word of who was killed by it.
+const GRACE: Duration = Duration::from_millis(15);
 
 /// The poller's thread. It reads kernel files only, so told to stop it ends at once; nobody waits for it.
 pub(super) struct Polling {
@@ -72,6 +76,7 @@ pub(super) struct Slots {
     pub(super) guard: Option<GuardSlot>,
     pub(super) probe: Option<ProbeSlot>,
     pub(super) events: Option<EventSlot>,
+    pub(super) witness: Option<WitnessSlot>,
     /// Why the newest web configuration is not in force, if it is not; nothing where there is no file of it.
     pub(super) web_config: Option<watch::Receiver<Option<String>>>,
 }
@@ -96,8 +101,10 @@ pub(super) struct Poller {
 enum Cause {
     /// The interval is over.
     Due,
-    /// Something was refused.
+    /// Something was refused, or somebody got SIGBUS.
     Refusal,
+    /// A cgroup came.
+    Arrival,
     /// It is to end.
     Stop,
 }
@@ -105,6 +112,7 @@ enum Cause {
 /// What is listened for besides the end.
 struct Ears {
     refusals: bool,
+    signals: bool,
     arrivals: bool,
     until: Instant,
 }
@@ -114,6 +122,7 @@ struct Ears {
 enum Heard {
     Stop,
     Refusal,
+    Signal,
     Arrival,
 }
 
@@ -129,6 +138,7 @@ impl Slots {
             mappings: self.mappings.as_ref().and_then(MappingSlot::newest),
             guard: self.guard.as_ref().map(GuardSlot::newest),
             probes: self.probe.as_ref().map(ProbeSlot::newest),
+            witness: self.witness.as_ref().map(WitnessSlot::newest),
             web_config,
             ..Aside::default()
         };
@@ -180,7 +190,8 @@ impl Poller {
             if views.send(Some(Arc::new(view))).is_err() {
                 return;
             }
-            if cause == Cause::Refusal {
+            if cause == Cause::Refusal || (cause == Cause::Arrival && self.slots.witness.is_some())
+            {
                 self.pace.woken(began, processor_time().saturating_sub(spent));
             }
             cause = self.wait(usual, due, stop);
@@ -190,21 +201,29 @@ impl Poller {
     /// Waits for the time of the next poll, or for something that makes one sooner: a refusal, or, where the interval is
     /// longer than usual since nothing is in use, a new cgroup.
     fn wait(&mut self, usual: Instant, due: Instant, stop: &EventFd) -> Cause {
-        let mut refused = false;
+        let mut wanted: Option<Instant> = None;
         loop {
             let now = Instant::now();
-            if refused && now >= self.pace.next_woken() {
+            if wanted.is_some_and(|from| now >= from.max(self.pace.next_woken())) {
                 return Cause::Refusal;
             }
             if now >= due {
                 return Cause::Due;
             }
-            match self.hear(&self.ears(now, refused, usual, due), now, stop) {
+            match self.hear(&self.ears(now, wanted, usual, due), now, stop) {
                 Some(Heard::Stop) => return Cause::Stop,
-                Some(Heard::Arrival) => return Cause::Due,
+                Some(Heard::Arrival) => return Cause::Arrival,
+                Some(Heard::Signal) => {
+                    self.slots.witness.iter().for_each(WitnessSlot::take_signals);
+                    wanted = Some(now);
+                }
                 Some(Heard::Refusal) => {
                     let (began, spent) = (Instant::now(), processor_time());
-                    refused = self.reader.heed_refusals();
+                    if self.reader.heed_refusals() {
+                        // Who was killed by it is told a moment later, and one poll shows both.
+                        let grace = self.slots.witness.as_ref().map_or(Duration::ZERO, |_| GRACE);
+                        wanted = wanted.or(Some(began + grace));
+                    }
                     self.pace.listened(began, processor_time().saturating_sub(spent));
                 }
                 None => {}
@@ -212,8 +231,8 @@ impl Poller {
         }
     }
 
-    /// What to listen for now, and until when.
-    fn ears(&self, now: Instant, refused: bool, usual: Instant, due: Instant) -> Ears {
+    /// What to listen for now, and until when; from when on a poll is wanted, if one is.
+    fn ears(&self, now: Instant, wanted: Option<Instant>, usual: Instant, due: Instant) -> Ears {
         let mut until = due;
         let mut is_from = |at: Instant| {
             if now < at {
@@ -221,22 +240,31 @@ impl Poller {
             }
             now >= at
         };
-        let refusals = if refused {
-            is_from(self.pace.next_woken());
-            false
-        } else {
-            is_from(self.pace.listen_from())
+        let refusals = match wanted {
+            Some(from) => {
+                is_from(from.max(self.pace.next_woken()));
+                false
+            }
+            None => is_from(self.pace.listen_from()),
         };
-        let arrivals = usual < due && is_from(usual);
-        Ears { refusals, arrivals, until }
+        let signals = wanted.is_none_or(|from| now < from);
+        // Where signals are told of, a container is to be known before anything happens to it.
+        let arrivals = match &self.slots.witness {
+            Some(_) => is_from(self.pace.next_woken()),
+            None => usual < due && is_from(usual),
+        };
+        Ears { refusals, signals, arrivals, until }
     }
 
     fn hear(&self, ears: &Ears, now: Instant, stop: &EventFd) -> Option<Heard> {
         let refusals = self.reader.refusals().filter(|_| ears.refusals);
         let arrivals = self.reader.arrivals().filter(|_| ears.arrivals);
+        let signals = self.slots.witness.as_ref().filter(|_| ears.signals);
+        let signals = signals.map(WitnessSlot::signals);
         let sources = [
             (Heard::Stop, Some(stop.as_fd())),
             (Heard::Refusal, refusals),
+            (Heard::Signal, signals),
             (Heard::Arrival, arrivals),
         ];
         let (heard, mut polled): (Vec<Heard>, Vec<PollFd<'_>>) = sources

@@ -9,6 +9,7 @@ mod containers;
 mod findings;
 mod fit;
 mod gone;
+mod killed;
 mod ledger;
 mod memory;
 mod pods;
@@ -28,6 +29,7 @@ pub use findings::{
     Changes, Finding, Findings, MutedPod, REQUIRED_LIMIT, RULES, SHORTFALL, Severity, Subject,
 };
 pub use fit::{Answer as FitAnswer, Wish, fit};
+pub use killed::{Killed, Signalled};
 pub use ledger::{FailureMode, Outlook, ShortOf, Uncertainty};
 pub use memory::MemoryOutlook;
 pub use pools::PoolState;
@@ -48,6 +50,12 @@ pub struct Assessment {
     pub findings: Vec<Finding>,
     /// What somebody knows and wants to hear nothing of, the worst first.
     pub muted: Vec<Finding>,
+    /// Processes that got SIGBUS lately, the oldest first; none without a witness.
+    pub killed: Vec<Killed>,
+    /// How many signals each container got, by labels.
+    pub signalled: Vec<Signalled>,
+    /// Signals of nobody known; nothing without a witness.
+    pub lost_signals: Option<u64>,
 }
 
 /// What to show, and from where on it is worth saying.
@@ -162,7 +170,16 @@ pub fn assess(snapshot: &Snapshot, history: &History, thresholds: &Thresholds) -
     let services = services::states(snapshot);
     let pools = pools::states(snapshot, history);
     let memory = memory::outlooks(snapshot, &ledger);
-    let mut assessment = Assessment { pods, containers, services, pools, ..Assessment::default() };
+    let mut assessment = Assessment {
+        pods,
+        containers,
+        services,
+        pools,
+        killed: killed::processes(history),
+        signalled: killed::counts(history),
+        lost_signals: history.lost_signals(),
+        ..Assessment::default()
+    };
     memory::hand_out(&memory, snapshot, &mut assessment);
     (assessment.findings, assessment.muted) =
         findings::find(snapshot, history, thresholds, &ledger, &memory, &assessment);
@@ -198,6 +215,8 @@ impl Assessment {
             Subject::Tenant(who) => who.is_of(namespace, pod),
             Subject::Cgroup(path) => cgroups.iter().any(|cgroup| is_below(cgroup, path)),
         };
+        self.killed.retain(|killed| killed.who.is_of(namespace, pod));
+        self.signalled.retain(|signalled| signalled.who.is_of(namespace, pod));
         self.findings.retain(is_of);
         self.muted.retain(is_of);
     }

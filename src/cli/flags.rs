@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 
 use crate::probe::Order;
 pub(super) use amount::Amount;
-pub(super) use commands::{Colour, DemoFlags, FitWish, Form, Output, Report, Try};
+pub(super) use commands::{Colour, DemoFlags, FitWish, Form, Output, Report, Try, WitnessFlags};
 pub(super) use common::{Flags, LogFormat, LogLevel};
 pub(super) use guard::GuardFlags;
 
@@ -74,6 +74,14 @@ pub(super) enum Command {
         after_long_help = "Exit status: 0 it fits, 1 can't be told, 2 it does not fit, 64 a wrong flag."
     )]
     Fit(FitWish),
+    /// Say which processes get SIGBUS, to an exporter on this node
+    ///
+    /// It needs CAP_BPF and CAP_PERFMON of user 0, Linux 5.8 and cgroup v2, and no network. The exporter that reads what it
+    /// writes is given the same directory with --collector.witness.
+    #[command(
+        after_long_help = "Exit status: 0 told to end, 1 could not start, 64 a wrong flag. Where the kernel refuses, it says so and goes on trying."
+    )]
+    Witness(WitnessFlags),
     /// Show a database that is killed for its huge pages, and what is served before and after
     ///
     /// A node made of files, on which a story of a minute happens; with --real it happens on this machine. Nobody but this

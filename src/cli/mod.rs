@@ -22,6 +22,7 @@ mod serve;
 mod terminal;
 mod trial;
 mod usage;
+mod witness;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -64,6 +65,7 @@ fn carry_out(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Report(report)) => report::run(&report, cli.flags),
         Some(Command::Try(wish)) => trial::run(&wish, cli.flags),
         Some(Command::Fit(wish)) => fit::run(&wish, cli.flags),
+        Some(Command::Witness(witness)) => witness::run(witness, &cli.flags),
         Some(Command::Demo(demo)) => demo::run(&demo, cli.flags),
         Some(Command::Guard(guard)) => guard::run(&guard, cli.flags),
     }

@@ -34,6 +34,7 @@ pub(super) fn run(report: &Report, flags: Flags) -> anyhow::Result<ExitCode> {
         kubelet: config.kubelet.map(|kubelet| kubelet.endpoint),
         at_mappings: config.mappings.is_some(),
         guard: config.guard,
+        witness: config.witness,
         lister: config.lister,
         apart: APART,
     });

@@ -73,6 +73,7 @@ fn told(lie: Lie) -> anyhow::Result<ExitCode> {
         mappings: None,
         guard: None,
         events: None,
+        witness: None,
         probe: None,
     };
     let demo = Demo { real: false, length: Duration::from_millis(60), once: true };

@@ -15,7 +15,9 @@ mod presence;
 mod record;
 mod refusals;
 mod retention;
+mod tally;
 mod undecided;
+mod witness;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -34,6 +36,8 @@ pub use presence::Presence;
 pub use record::Living;
 use record::{Explained, InstanceRecord, PodRecord, See};
 pub use refusals::{Fault, Refusals};
+use witness::Signals;
+pub use witness::{Cause, Counts, Death, Whose};
 
 /// How long and how much is remembered.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +77,8 @@ pub struct History {
     past: HashMap<ContainerKey, PastRecord>,
     /// Cgroups whose memory is full.
     stalls: Stalls,
+    /// Who got SIGBUS, where there is a witness.
+    signals: Signals,
 }
 
 /// A container through all its restarts: its pod, and its name or, where none is known, its short id.
@@ -134,6 +140,7 @@ impl History {
             instances: HashMap::new(),
             past: HashMap::new(),
             stalls: Stalls::default(),
+            signals: Signals::default(),
         }
     }
 
@@ -172,6 +179,8 @@ impl History {
         self.stalls.update(snapshot);
         self.bury_instances();
         self.name_the_dead(&snapshot.names);
+        self.signals.update(snapshot, self.retention);
+        self.name_signals(&snapshot.names);
         self.forget();
     }
 
@@ -322,21 +331,6 @@ impl ContainerKey {
     pub fn of(uid: &PodUid, name: Option<&Arc<str>>, id: &ContainerId) -> Self {
         let container = name.map_or_else(|| id.short().into(), Arc::clone);
         Self { uid: uid.clone(), container }
-    }
-}
-
-impl Tally {
-    /// Both together: failures added, the greater peak, the later failure.
-    pub fn with(self, other: Self) -> Self {
-        Self {
-            failures: self.failures.saturating_add(other.failures),
-            peak: self.peak.max(other.peak),
-            last_failure: self.last_failure.max(other.last_failure),
-            refusals: self.refusals.with(other.refusals),
-            fault: Fault::later(self.fault, other.fault),
-            peak_reserved: self.peak_reserved.max(other.peak_reserved),
-            refused_ends: RefusedEnds::with(self.refused_ends, other.refused_ends),
-        }
     }
 }
 

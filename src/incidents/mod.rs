@@ -13,7 +13,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::assessment::{Assessment, Changes, Finding, Identity, PodState, Severity, Subject};
+use crate::assessment::{
+    Assessment, Changes, Finding, Identity, Killed, PodState, Severity, Subject,
+};
 use crate::snapshot::{Limit, Reading, Taken};
 use crate::units::{Bytes, PageSize};
 use film::{Figures, Film, Polls};
@@ -78,6 +80,8 @@ pub enum EventKind {
     },
     /// The pod's counter of refusals grew by so many.
     Refused(u64),
+    /// A process got SIGBUS for want of a huge page.
+    Killed(Killed),
 }
 
 /// A pod's figures of one poll.
@@ -106,6 +110,8 @@ pub struct Recorder {
     /// The newest last.
     incidents: VecDeque<Arc<Incident>>,
     published: Incidents,
+    /// The number of the last process that was killed and is told of.
+    last_killed: u64,
 }
 
 impl Recorder {
@@ -130,6 +136,11 @@ impl Recorder {
                 film.push(figures, &self.polls);
                 changed |=
                     self.continue_incident(&key, figures.at(taken.wall), critical.contains(&key));
+                for killed in self.killed(assessment, &key) {
+                    let event = Event { at: killed.at, kind: EventKind::Killed(killed.clone()) };
+                    self.happened(&key, &pod.identity, event, now);
+                    changed = true;
+                }
                 if refused > 0 {
                     let event = Event { at: taken.wall, kind: EventKind::Refused(refused) };
                     self.happened(&key, &pod.identity, event, now);
@@ -137,6 +148,7 @@ impl Recorder {
                 }
             }
         }
+        self.last_killed = assessment.killed.last().map_or(self.last_killed, |it| it.number);
         // Who is not shown any more has no figures, and will have none.
         self.films.retain(|_, film| film.goes_on(&self.polls));
         for finding in changes.raised.iter().chain(&changes.changed) {
@@ -167,6 +179,12 @@ impl Recorder {
         incident.to_come = if is_critical { FRAMES_AFTER } else { incident.to_come - 1 };
         incident.add_frames([frame]);
         true
+    }
+
+    /// Who was killed of that pod, for pages of that size, since that was last asked.
+    fn killed<'a>(&self, assessment: &'a Assessment, key: &Key) -> Vec<&'a Killed> {
+        let new = assessment.killed.iter().filter(|it| it.number > self.last_killed);
+        new.filter(|it| it.who.uid == key.0 && it.page_size == Some(key.1)).collect()
     }
 
     fn raised(&mut self, finding: &Finding, assessment: &Assessment, taken: Taken) -> bool {

@@ -95,6 +95,7 @@ fn names(incident: &Incident) -> Vec<String> {
     let name = |event: &Event| match &event.kind {
         EventKind::Raised { finding, .. } => (*finding).to_owned(),
         EventKind::Refused(count) => format!("refused {count}"),
+        EventKind::Killed(killed) => format!("killed {}", killed.process()),
     };
     incident.events.iter().map(name).collect()
 }

@@ -36,6 +36,7 @@ pub fn node(since_start: Duration) -> Snapshot {
         mappings: None,
         guard: None,
         probes: None,
+        witness: None,
         sources: Vec::new(),
     }
 }

@@ -17,6 +17,7 @@ mod process;
 mod reading;
 mod source;
 mod trial;
+mod witness;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -38,6 +39,7 @@ pub use process::Process;
 pub use reading::{Limit, Reading};
 pub use source::{Health, Problems, Source, SourceHealth};
 pub use trial::{LevelLimits, LevelMemory, Outcome, RefusedBy, Trial};
+pub use witness::{Dropped, MOST_CGROUPS, MOST_TOLD, Sight, Signal, Witness, WitnessReport};
 
 use crate::identity::{NameIndex, Owner, PodUid};
 
@@ -76,6 +78,8 @@ pub struct Snapshot {
     pub guard: Option<Arc<Guard>>,
     /// What the touch-probe found; nothing where there is none.
     pub probes: Option<Arc<Probes>>,
+    /// What the witness told of SIGBUS; nothing where there is none, or before it told anything.
+    pub witness: Option<Arc<Witness>>,
     /// How each source did.
     pub sources: Vec<SourceHealth>,
 }

@@ -25,6 +25,8 @@ pub enum Source {
     Mappings,
     /// The file in which the guard says what it does.
     Guard,
+    /// The file that the witness of SIGBUS writes.
+    Witness,
     /// The files of `--web.config.file`, read anew as they change.
     WebConfig,
 }
@@ -42,6 +44,7 @@ impl fmt::Display for Source {
             Self::Kubelet => "kubelet",
             Self::Mappings => "mappings",
             Self::Guard => "guard",
+            Self::Witness => "witness",
             Self::WebConfig => "web-config",
         })
     }

@@ -18,6 +18,7 @@ pub(crate) mod parse;
 mod pods;
 mod pools;
 mod process;
+mod witness;
 
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ use std::time::Duration;
 use crate::identity::{NameIndex, Owner};
 use crate::snapshot::{
     Declared, Health, Mappings, Memory, Pool, Probes, Problems, Snapshot, Source, SourceHealth,
-    Taken,
+    Taken, Witness,
 };
 use cgroups::{Asked, Cgroups};
 use kernel_file::KernelFiles;
@@ -48,6 +49,7 @@ pub use pods::scan as scan_names;
 pub use pods::{LogDirectory, Named};
 pub use pools::read_now as read_pools;
 pub use process::OwnProcess;
+pub use witness::WitnessFile;
 
 /// Where the files are.
 #[derive(Debug, Clone)]
@@ -89,6 +91,8 @@ pub struct Aside {
     pub guard: Option<Reported>,
     /// What the touch-probe found, where there is one.
     pub probes: Option<Arc<Probes>>,
+    /// What the witness told, where it is asked.
+    pub witness: Option<Told>,
     /// Whether the web configuration is in force as it is written, where there is one.
     pub web_config: Option<Health>,
 }
@@ -99,6 +103,15 @@ pub struct Found<T> {
     /// The newest that was had.
     pub facts: Arc<T>,
     /// How the last look went.
+    pub health: Health,
+}
+
+/// What the witness told last, if it ever did, and how the last reading went.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The newest that could be read.
+    pub witness: Option<Arc<Witness>>,
+    /// How it went.
     pub health: Health,
 }
 
@@ -190,7 +203,8 @@ impl Reader {
         health(Source::Meminfo, meminfo);
         health(Source::Vmstat, vmstat);
 
-        let Aside { names, declared, mappings, guard, probes, web_config } = aside;
+        let Aside { names, declared, mappings, guard, probes, witness, web_config } = aside;
+        let witness = witness.map(|told| told.for_hierarchy(self.cgroups.hierarchy()));
         let asked =
             Asked { roots: &self.roots, now, pools: &pools, names: Arc::clone(&names.index) };
         let mut problems = Problems::default();
@@ -210,6 +224,7 @@ impl Reader {
         sources.extend(declared.iter().map(|found| of(Source::Kubelet, found.health.clone())));
         sources.extend(mappings.iter().map(|found| of(Source::Mappings, found.health.clone())));
         sources.extend(guard.iter().map(|said| of(Source::Guard, said.health.clone())));
+        sources.extend(witness.iter().map(|told| of(Source::Witness, told.health.clone())));
         sources.extend(web_config.map(|health| of(Source::WebConfig, health)));
         Snapshot {
             taken,
@@ -226,6 +241,7 @@ impl Reader {
             mappings: mappings.map(|found| found.facts),
             guard: guard.and_then(|said| said.guard),
             probes,
+            witness: witness.and_then(|told| told.witness),
             sources,
         }
     }

@@ -16,7 +16,7 @@ fn every_command_and_flag_has_its_manual_and_its_completion() {
     let completions = ["hugetlb-exporter.bash", "_hugetlb-exporter", "hugetlb-exporter.fish"]
         .map(|name| read(&format!("completions/{name}")));
     let mut pages = vec!["hugetlb-exporter".to_owned()];
-    for name in ["", "serve", "report", "try", "fit", "demo", "guard"] {
+    for name in ["", "serve", "report", "try", "fit", "demo", "guard", "witness"] {
         let page = if name.is_empty() { pages[0].clone() } else { format!("{}-{name}", pages[0]) };
         let text = read(&format!("man/{page}.1"));
         let head = concat!(" 1 \" \" \"hugetlb-exporter ", env!("CARGO_PKG_VERSION"), "\"");

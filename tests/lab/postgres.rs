@@ -78,8 +78,34 @@ impl<'a> Server<'a> {
             Ipc::Shared => &[],
             Ipc::OfItsOwn => &["unshare", "--ipc", "--"],
         };
+        Self::launch_after(cluster, cgroup, settings, around)
+    }
+
+    /// Starts one that counts its processes from 1, as in a container, and waits until it takes connections.
+    pub fn start_contained(cluster: &'a Cluster, cgroup: &Cgroup, settings: &[&str]) -> Self {
+        let around = ["unshare", "--pid", "--fork", "--kill-child", "--"];
+        let mut server = Self::launch_after(cluster, cgroup, settings, &around);
+        server.wait_until_ready();
+        server
+    }
+
+    /// Starts one after these words, and does not wait.
+    fn launch_after(
+        cluster: &'a Cluster,
+        cgroup: &Cgroup,
+        settings: &[&str],
+        around: &[&str],
+    ) -> Self {
         let enter = |pid| {
             cgroup.add(pid);
+            if around.contains(&"--fork") {
+                let children = || {
+                    let path = format!("/proc/{pid}/task/{pid}/children");
+                    let children = std::fs::read_to_string(path).unwrap_or_default();
+                    children.split_whitespace().find_map(|child| child.parse().ok())
+                };
+                cgroup.add(wait_for("its child", children));
+            }
             Ok(())
         };
         let server = postgres::Server::launch(&cluster.0, settings, around, &enter);

@@ -1,11 +1,12 @@
 //! It has happened.
 
+use super::killed::{killed, killed_words};
 use super::{
     Facts, Finding, REQUIRED_LIMIT, Rule, Severity, Subject, capital, limit_dropped, name_once,
     resource, times,
 };
 use crate::assessment::{Identity, TenantSize};
-use crate::history::Fault;
+use crate::history::{Cause, Fault};
 use crate::snapshot::{Limit, Reading};
 use crate::units::Bytes;
 
@@ -34,11 +35,12 @@ fn finding(facts: &Facts<'_>, who: &Identity, size: &TenantSize) -> Option<Findi
     let times = times(refusals.faults);
     let since = Since::of(facts, who, size, fault);
     let sentence = format!(
-        "{} was refused a touch of a {} page {times}{}, last {}s ago: a process was killed by SIGBUS.{}",
+        "{} was refused a touch of a {} page {times}{}, last {}s ago: {}.{}",
         capital(&who.described()),
         size.page_size,
         limit.map_or_else(String::new, |limit| format!(" at a limit of {limit}")),
         age.as_secs(),
+        killed_words(killed(facts, who, size.page_size, Cause::Limit)),
         since.sentence(fault),
     );
     let mut figures = vec![("faults", refusals.faults)];

@@ -8,6 +8,7 @@ mod declared_limit_not_set;
 mod faults_refused;
 mod finding;
 mod idle_grant;
+mod killed;
 mod limit_dropped;
 mod limit_not_enforced;
 mod mapping_refused;
@@ -20,6 +21,7 @@ mod outside_pod_cgroup;
 mod pages_orphaned;
 mod pages_unattributed;
 mod pods_unlimited;
+mod pool_empty_kill;
 mod pool_short;
 mod probe_stale;
 mod refusals_ambiguous;
@@ -57,6 +59,7 @@ pub const RULES: &[Rule] = &[
     will_crash::RULE,
     memory_short::RULE,
     faults_refused::RULE,
+    pool_empty_kill::RULE,
     mapping_refused::RULE,
     limit_not_enforced::RULE,
     uncertain::RULE,

@@ -134,3 +134,11 @@ pub(in crate::cli) struct FitWish {
     #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
     pub(in crate::cli) termination_log: PathBuf,
 }
+
+/// What `witness` may be told.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct WitnessFlags {
+    /// Where to write what is seen; a directory that the exporter reads too
+    #[arg(long = "witness.report", value_name = "DIR")]
+    pub(in crate::cli) report: PathBuf,
+}

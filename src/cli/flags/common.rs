@@ -133,6 +133,16 @@ pub(in crate::cli) struct Flags {
         value_name = "DIR"
     )]
     guard: Option<PathBuf>,
+    /// The directory that `hugetlb-exporter witness` writes to, which says what processes got SIGBUS
+    #[arg(
+        long = "collector.witness",
+        env = "HUGETLB_EXPORTER_COLLECTOR_WITNESS",
+        global = true,
+        hide_short_help = true,
+        help_heading = "Collection",
+        value_name = "DIR"
+    )]
+    witness: Option<PathBuf>,
     /// Namespaces of whose pods no finding is raised; their metrics stay
     #[arg(
         long = "findings.mute-namespace",
@@ -170,7 +180,7 @@ pub(in crate::cli) struct Flags {
         value_name = "DIR",
         default_value = "/proc"
     )]
-    procfs: PathBuf,
+    pub(in crate::cli) procfs: PathBuf,
     /// Where sysfs is mounted
     #[arg(
         long = "path.sysfs",
@@ -266,6 +276,7 @@ impl From<Flags> for Config {
             mappings: flags.mappings.then_some(flags.mappings_interval),
             guard: flags.guard,
             events: flags.kubernetes.into(),
+            witness: flags.witness,
             probe: flags.probe.into(),
             lister: Lister::Child,
             roots: Roots {

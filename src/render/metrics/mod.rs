@@ -19,6 +19,7 @@ mod reference;
 mod rows;
 mod samples;
 mod service;
+mod signals;
 
 use std::slice;
 
@@ -70,6 +71,7 @@ fn families() -> impl Iterator<Item = &'static Family> {
         container::FAMILIES,
         outlook::FAMILIES,
         memory::FAMILIES,
+        signals::FAMILIES,
         finding::FAMILIES,
         service::FAMILIES,
         probe::FAMILIES,

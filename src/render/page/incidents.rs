@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::exporter::{clock, moment};
 use super::film::{LIMIT, MAPPED, Picture, TOUCHED};
+use super::killed;
 use super::span::Span;
 use crate::assessment::{Finding, Identity};
 use crate::incidents::{Event, EventKind, Frame, Incident};
@@ -59,6 +60,7 @@ fn happened(event: &Event, before: &[Event], incident: &Incident, view: &View) -
     let (name, severity, sentence) = match &event.kind {
         EventKind::Raised { finding, severity, sentence } => (*finding, *severity, sentence),
         EventKind::Refused(1) => return html! { "One page was refused." },
+        EventKind::Killed(it) => return html! { (killed::sentence(it)) },
         EventKind::Refused(count) => return html! { (count) " pages were refused." },
     };
     let is_same = |other: &Event| {

@@ -9,6 +9,7 @@ mod guard;
 mod heads;
 mod incidents;
 mod memory;
+mod killed;
 mod pods;
 mod pools;
 mod probes;
@@ -76,6 +77,7 @@ pub fn status(view: &View, telemetry_path: &str, refresh: Refresh) -> String {
                     (bar::patterns())
                     (summary::section(view, &headline, refresh))
                     (findings::section(&view.assessment))
+                    (killed::section(view))
                     (incidents::section(view))
                     (pods::section(&pods, view))
                     (memory::section(&pods, view))

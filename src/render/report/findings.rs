@@ -1,10 +1,14 @@
 //! Findings for a terminal.
 
 use std::fmt::Write;
+use std::time::SystemTime;
 
 use super::{Layout, Style, lines};
-use crate::assessment::{Finding, Severity};
+use crate::assessment::{Finding, Killed, Severity};
 use crate::render::figures::nothing_found;
+
+/// So many of those that were killed are listed.
+const MOST_KILLED: usize = 10;
 
 /// The findings, each with what to do; or that there are none, as far as all was seen.
 pub(super) fn text(findings: &[Finding], layout: Layout<'_>, all_seen: bool) -> String {
@@ -34,6 +38,35 @@ pub(super) fn muted(findings: &[Finding], layout: Layout<'_>) -> String {
     }
     let all: Vec<_> = findings.iter().map(Finding::named).collect();
     lines::wrap(&format!("Muted: {}.", all.join(", ")), layout.width, "", "  ").join("\n") + "\n"
+}
+
+/// Who got SIGBUS lately, the newest first; nothing where nobody did.
+pub(super) fn killed(killed: &[Killed], layout: Layout<'_>) -> String {
+    let mut text = String::new();
+    for (index, it) in killed.iter().rev().take(MOST_KILLED).enumerate() {
+        if index == 0 {
+            text.push_str("\nKilled by SIGBUS lately, the newest first:\n");
+        }
+        let words = format!(
+            "{} {}: {} at {:#x}: {}.",
+            moment(it.at),
+            it.who.described(),
+            it.process(),
+            it.address,
+            it.why()
+        );
+        text += &(lines::wrap(&words, layout.width, "  ", "    ").join("\n") + "\n");
+    }
+    text
+}
+
+/// `2026-11-29T12:00:00Z`; `?` for a time that the formatter's calendar has not.
+fn moment(time: SystemTime) -> String {
+    let mut text = String::new();
+    // It must not be given what is before 1970.
+    let is_shown = time >= SystemTime::UNIX_EPOCH
+        && write!(text, "{}", humantime::format_rfc3339_seconds(time)).is_ok();
+    if is_shown { text } else { "?".to_owned() }
 }
 
 impl Style {

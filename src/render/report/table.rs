@@ -20,6 +20,7 @@ pub fn table(view: &View, layout: Layout<'_>) -> String {
     let mut text = view.node.as_ref().map_or_else(String::new, |node| format!("Node {node}\n\n"));
     text += &findings::text(&view.assessment.findings, layout, unseen.is_empty());
     text += &findings::muted(&view.assessment.muted, layout);
+    text += &findings::killed(&view.assessment.killed, layout);
     let no_pods = match view.snapshot.hierarchy {
         _ if failed(Source::Cgroups) => "Could not look at all cgroups.".to_owned(),
         None => no_controller(&view.snapshot.pools),

@@ -23,6 +23,7 @@ mod scraped;
 mod soak;
 mod tls;
 mod waking;
+pub mod witness;
 
 use crate::Lab;
 use crate::evidence;
@@ -61,6 +62,7 @@ fn v2() -> Vec<Named> {
         lifecycle::BOTH,
         lifecycle::V2,
         waking::V2,
+        witness::V2,
         reader::BOTH,
         probe::V2,
         mappings::BOTH,

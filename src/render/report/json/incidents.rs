@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::killed::{KilledReport, killed};
 use super::{Figure, LimitReport, bytes, limit, seconds};
 use crate::incidents::{Event, EventKind, Frame, Incident};
 use crate::view::View;
@@ -44,6 +45,7 @@ struct EventReport {
 enum KindReport {
     Raised { finding: &'static str, severity: String, summary: String },
     Refused { refused: u64 },
+    Killed { killed: KilledReport },
 }
 
 #[derive(Serialize)]
@@ -78,6 +80,7 @@ fn event(event: &Event) -> EventReport {
             summary: sentence.clone(),
         },
         EventKind::Refused(refused) => KindReport::Refused { refused: *refused },
+        EventKind::Killed(it) => KindReport::Killed { killed: killed(it) },
     };
     EventReport { timestamp_seconds: seconds(event.at), kind }
 }

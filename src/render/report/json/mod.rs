@@ -6,6 +6,7 @@
 mod findings;
 mod guard;
 mod incidents;
+mod killed;
 mod pools;
 mod tenants;
 
@@ -30,6 +31,7 @@ pub fn json(view: &View) -> String {
         node: view.node.clone(),
         findings: assessment.findings.iter().map(findings::finding).collect(),
         muted: assessment.muted.iter().map(findings::finding).collect(),
+        killed: assessment.killed.iter().map(killed::killed).collect(),
         hierarchy: view.snapshot.hierarchy.as_ref().map(|hierarchy| Hierarchy {
             version: hierarchy.version.to_string(),
             path: hierarchy.root.display().to_string(),
@@ -67,6 +69,8 @@ struct Report {
     findings: Vec<FindingReport>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     muted: Vec<FindingReport>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    killed: Vec<killed::KilledReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hierarchy: Option<Hierarchy>,
     #[serde(skip_serializing_if = "Figure::is_absent")]
