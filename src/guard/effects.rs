@@ -51,7 +51,9 @@ impl Engine {
             return None;
         }
         let key = key(directory, size, write.which);
-        let before = self.state.journal()?.get(&key);
+        // Why the state directory is not ours is said where it was opened.
+        let Some(journal) = self.state.journal() else { return Some(Outcome::Unrecorded) };
+        let before = journal.get(&key);
         if let Err(error) = self.record(directory, size, write) {
             tracing::warn!(cgroup = %directory.shown, "a write can't be recorded, so it is not made: {error}");
             return Some(Outcome::Unrecorded);
