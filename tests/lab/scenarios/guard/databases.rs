@@ -8,6 +8,7 @@ use crate::Lab;
 use crate::evidence;
 use crate::harness::wait_for;
 use crate::kubepods::{Driver, Kubepods, id};
+use crate::machine::Phase;
 use crate::postgres::{Cluster, Ipc, Server, said};
 use crate::scenarios::postgres::{BUFFERS, GRANT, HUGE, MAYBE_HUGE, load};
 
@@ -96,8 +97,9 @@ pub fn inserts_at_once(lab: &Lab) {
             soonest.as_millis()
         ),
     );
-    // Where the kernel's figures leave open who will touch the rest, nothing is raised.
-    assert!(2 * lived > runs, "{lived} of {runs}");
+    // A start that recovers touches sooner, and v1's figures leave open for longer who will touch the rest: then nothing is raised.
+    let least = if lab.phase == Phase::V2 { runs / 2 } else { 0 };
+    assert!(lived > least, "{lived} of {runs}");
 }
 
 /// Whether it takes connections; it does not where it has ended before.
